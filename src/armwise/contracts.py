@@ -1,0 +1,577 @@
+"""The records and protocols that every floor speaks in.
+
+Records are frozen, keyword-only (bar a leading name) and checked at birth, so that what passes a border is known to be
+well-formed. Units are in the names. Nothing here does I/O, reads a clock or draws a random number.
+
+The life of a request::
+
+    Request --Encoder--> Context --Decider--> Decision --...--> Signal, Signal, ... --resolve--> Outcome
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from armwise.errors import BadInput
+
+Vector: TypeAlias = NDArray[np.float64]
+"""One-dimensional float64 array."""
+
+Slots: TypeAlias = NDArray[np.intp]
+"""Positions of arms in the arrays of a policy; an arm keeps its slot for life."""
+
+State: TypeAlias = dict[str, Any]
+"""What a learner remembers: a tree of dicts and lists whose leaves are JSON scalars or numpy arrays. Never pickled."""
+
+
+_LARGEST = sys.float_info.max
+
+
+def _check_number(owner: str, name: str, value: float | None, low: float = 0.0, high: float = math.inf) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
+        raise BadInput(f"{owner}.{name} must be a number, got {type(value).__name__} {value!r}")
+    size = abs(value) if isinstance(value, int) else abs(float(value))
+    if not size <= _LARGEST or not low <= value <= high:
+        if high < math.inf:
+            allowed = f" and between {low:g} and {high:g}"
+        else:
+            allowed = f" and at least {low:g}" if low > -math.inf else ""
+        raise BadInput(f"{owner}.{name} must be finite{allowed}, got {value!r:.80}")
+
+
+def _check_name(owner: str, value: object) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise BadInput(f"{owner}.name must be a non-empty string, got {value!r}")
+
+
+# ---------------------------------------------------------------------------------------------- what there is to choose
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One upstream model: its price, its limits, and where it may be used.
+
+    Prices are list prices in USD per million tokens; where they are ``None`` the router looks the name up in the price
+    list of ``genai-prices`` and refuses a model that it cannot price.
+
+    Raises:
+        BadInput: on an empty name, or a number that is negative or not finite.
+    """
+
+    name: str
+    _: KW_ONLY
+    input_usd_per_mtok: float | None = None
+    output_usd_per_mtok: float | None = None
+    context_window: int | None = None
+    """Tokens of input and output together; ``None`` means no limit is known."""
+    max_output_tokens: int | None = None
+    modalities: frozenset[str] = frozenset({"text"})
+    tools: bool = True
+    residency: str | None = None
+    """Region where the model runs. Requests that restrict residency never reach a model that does not say."""
+    clearance: str = "public"
+    """Highest sensitivity that may be sent to it, a level of :data:`SENSITIVITIES`."""
+    latency_ms: float | None = None
+    """Expected latency before anything is measured."""
+    family: str | None = None
+    quality_prior: float | None = None
+    """Expected mean quality before anything is measured, in [0, 1]."""
+    provider: str = "openai"
+    """Wire format: ``openai``, ``anthropic`` or ``gemini``."""
+    upstream: str | None = None
+    """The provider's own name of the model; ``name`` where ``None``."""
+    base_url: str | None = None
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key. The key itself is never part of a record."""
+
+    def __post_init__(self) -> None:
+        _check_name("Model", self.name)
+        owner = f"Model({self.name!r})"
+        for name in ("input_usd_per_mtok", "output_usd_per_mtok", "context_window", "max_output_tokens", "latency_ms"):
+            _check_number(owner, name, getattr(self, name))
+        _check_number(owner, "quality_prior", self.quality_prior, 0.0, 1.0)
+        modalities: object = self.modalities
+        if isinstance(modalities, str):
+            raise BadInput(f"{owner}.modalities must be a collection of names, got the string {modalities!r}")
+        object.__setattr__(self, "modalities", frozenset(self.modalities))
+        check_sensitivity(f"{owner}.clearance", self.clearance)
+
+
+SENSITIVITIES: tuple[str, ...] = ("public", "internal", "confidential", "restricted")
+"""Levels of sensitivity, lowest first. A model is eligible if its clearance is at least the request's sensitivity."""
+
+
+def check_sensitivity(owner: str, value: object) -> None:
+    """Raise BadInput unless ``value`` is a level of :data:`SENSITIVITIES`."""
+    if value not in SENSITIVITIES:
+        raise BadInput(f"{owner} must be one of {', '.join(SENSITIVITIES)}, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way to answer: a model, or a plan over several (a cascade, an ensemble).
+
+    An arm is eligible only where every model it may call is, so a plan can never leave the action set.
+    """
+
+    name: str
+    _: KW_ONLY
+    models: tuple[Model, ...]
+    plan: str = "single"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_name("Arm", self.name)
+        object.__setattr__(self, "models", tuple(self.models))
+        if not self.models or not all(isinstance(model, Model) for model in self.models):
+            raise BadInput(f"Arm({self.name!r}).models must be at least one Model, got {self.models!r:.80}")
+
+    @classmethod
+    def of(cls, model: Model) -> Arm:
+        """The plain arm: call this model once."""
+        return cls(model.name, models=(model,))
+
+
+def arm_as_dict(arm: Arm) -> dict[str, Any]:
+    """An arm as plain JSON, for logs and snapshots."""
+    record = asdict(arm)
+    for model in record["models"]:
+        model["modalities"] = sorted(model["modalities"])
+    return {**record, "models": list(record["models"]), "options": dict(arm.options)}
+
+
+def arm_from_dict(record: Mapping[str, Any]) -> Arm:
+    """What :func:`arm_as_dict` wrote; keys that a newer version added are an error.
+
+    Raises:
+        BadInput: if the record is not an arm's.
+    """
+    try:
+        models = tuple(Model(**{**model, "modalities": frozenset(model["modalities"])}) for model in record["models"])
+        return Arm(record["name"], models=models, plan=record["plan"], options=record["options"])
+    except (KeyError, TypeError) as error:
+        raise BadInput(f"not the record of an arm: {error}") from error
+
+
+# ---------------------------------------------------------------------------------------------- what is asked
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What the application asks, and what it requires of the answer.
+
+    Messages are OpenAI chat messages. ``vector`` skips the encoder: a ready context of finite float64 values whose
+    length is the router's. ``features`` are the caller's own, numeric or categorical. The trade of one request
+    (``cost_weight``, ``latency_weight``) overrides the router's objective, and nothing is relearned for it;
+    ``max_cost_usd`` and ``max_latency_ms`` are hard limits on the *predicted* cost and latency.
+
+    Raises:
+        BadInput: on values of the wrong type or range.
+    """
+
+    messages: Sequence[Mapping[str, Any]] = ()
+    tools: Sequence[Mapping[str, Any]] = ()
+    response_format: Mapping[str, Any] | None = None
+    max_output_tokens: int | None = None
+    task: str | None = None
+    features: Mapping[str, float | str | bool] = field(default_factory=dict)
+    vector: Vector | None = None
+    input_tokens: int | None = None
+    tenant: str | None = None
+    session: str | None = None
+    cost_weight: float | None = None
+    latency_weight: float | None = None
+    max_cost_usd: float | None = None
+    max_latency_ms: float | None = None
+    residency: frozenset[str] | None = None
+    """Regions that the request may be sent to; ``None`` is anywhere."""
+    sensitivity: str = "public"
+    modalities: frozenset[str] = frozenset({"text"})
+    """Modalities needed beyond what the messages show."""
+    arms: frozenset[str] | None = None
+    """Arms the caller allows; ``None`` is all of them."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("messages", "tools"):
+            value = getattr(self, name)
+            if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sequence):
+                raise BadInput(f"Request.{name} must be a list of objects, got {type(value).__name__}")
+            for i, item in enumerate(value):
+                if not isinstance(item, Mapping):
+                    raise BadInput(f"Request.{name}[{i}] must be an object, got {type(item).__name__} {item!r:.80}")
+        for name in (
+            "max_output_tokens",
+            "input_tokens",
+            "cost_weight",
+            "latency_weight",
+            "max_cost_usd",
+            "max_latency_ms",
+        ):
+            if getattr(self, name) is not None:
+                _check_number("Request", name, getattr(self, name))
+        check_sensitivity("Request.sensitivity", self.sensitivity)
+        for name in ("residency", "arms", "modalities"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise BadInput(f"Request.{name} must be a collection of names, got the string {value!r}")
+            if value is not None and not isinstance(value, frozenset):
+                object.__setattr__(self, name, frozenset(value))
+        if self.features:
+            for key, feature in self.features.items():
+                if not isinstance(feature, (str, bool)):
+                    _check_number("Request", f"features[{key!r}]", feature, -math.inf)
+
+    @classmethod
+    def from_text(cls, text: str, **kwargs: Any) -> Request:
+        """A request of one user message.
+
+        Raises:
+            BadInput: if ``text`` is not a string.
+        """
+        if not isinstance(text, str):
+            raise BadInput(f"Request.from_text needs a string, got {type(text).__name__}")
+        return cls(messages=({"role": "user", "content": text},), **kwargs)
+
+
+class Context(NamedTuple):
+    """The features of a request: what an encoder makes of it, and all that a policy sees.
+
+    ``vector`` has shape (dimension,), finite, and is exactly representable in float32, so that the log can keep it
+    in half the space and still replay it bit for bit.
+    """
+
+    vector: Vector
+    task: str
+    input_tokens: int
+    tools: bool = False
+    modalities: frozenset[str] = frozenset({"text"})
+
+
+# ---------------------------------------------------------------------------------------------- what was chosen
+
+
+class Predictions(NamedTuple):
+    """Per arm of the action set, in its order: shape (arms,) each."""
+
+    quality: Vector
+    cost_usd: Vector
+    latency_ms: Vector
+
+
+class Trade(NamedTuple):
+    """The exchange rates in force: utility = quality - cost_weight * cost / ref - latency_weight * latency / ref."""
+
+    cost_weight: float = 0.0
+    latency_weight: float = 0.0
+    cost_ref_usd: float = 1e-3
+    latency_ref_ms: float = 1e3
+
+
+class Choice(NamedTuple):
+    """What a policy answers: the probability of each arm of the action set, and the quality it predicted.
+
+    ``method`` says how the probabilities were had: ``exact``, ``quadrature:N`` or ``draws:N``. In each case they are
+    the very probabilities that the arm is then drawn from.
+    """
+
+    probabilities: Vector
+    quality: Vector
+    method: str = "exact"
+
+
+class Decision(NamedTuple):
+    """One routing choice, with all that is needed to replay it bit for bit and to learn from it.
+
+    ``arms`` is the action set; ``probability_of``, ``predictions`` follow its order. ``seed`` is the 64-bit seed of
+    this decision's own random draw.
+    """
+
+    id: str
+    at: float
+    """Unix time, seconds."""
+    arm: str
+    propensity: float
+    arms: tuple[str, ...]
+    probability_of: Vector
+    excluded: Mapping[str, str]
+    """Arm -> the constraint that excluded it."""
+    predictions: Predictions
+    trade: Trade
+    context: Context
+    method: str
+    seed: int
+    policy_version: str
+    feature_version: str
+    tenant: str | None = None
+    session: str | None = None
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Arm -> the probability with which it would have been drawn; sums to one over the action set."""
+        return dict(zip(self.arms, self.probability_of.tolist(), strict=True))
+
+    @property
+    def utilities(self) -> dict[str, float]:
+        """Arm -> predicted utility under the trade in force."""
+        return dict(zip(self.arms, utility(self.predictions, self.trade).tolist(), strict=True))
+
+    def explain(self) -> str:
+        """The decision in words: one line per arm, best predicted utility first, then what was excluded and why."""
+        rows = zip(
+            self.arms, self.probability_of, *self.predictions, utility(self.predictions, self.trade), strict=True
+        )
+        width = max(map(len, (*self.arms, *self.excluded, "arm")))
+        lines = [
+            f"{self.arm} was drawn with probability {self.propensity:.4g} ({self.method})",
+            f"  {'arm':<{width}}  {'prob.':>7}  {'quality':>7}  {'cost USD':>10}  {'latency ms':>10}  {'utility':>8}",
+        ]
+        for arm, p, q, c, ms, u in sorted(rows, key=lambda row: -row[-1]):
+            mark = "*" if arm == self.arm else " "
+            lines.append(f"{mark} {arm:<{width}}  {p:7.4f}  {q:7.3f}  {c:10.3g}  {ms:10.0f}  {u:8.3f}")
+        lines += [f"  {arm:<{width}}  excluded: {reason}" for arm, reason in self.excluded.items()]
+        trade = self.trade
+        lines.append(
+            f"  task {self.context.task}, {self.context.input_tokens} input tokens, "
+            f"cost weight {trade.cost_weight:.4g} per {trade.cost_ref_usd:.3g} USD, "
+            f"latency weight {trade.latency_weight:.4g} per {trade.latency_ref_ms:.0f} ms, "
+            f"policy {self.policy_version}, features {self.feature_version}"
+        )
+        return "\n".join(lines)
+
+
+def utility(predictions: Predictions, trade: Trade) -> Vector:
+    """Quality minus the penalties of cost and latency; shape (arms,)."""
+    return predictions.quality - penalty(predictions.cost_usd, predictions.latency_ms, trade)
+
+
+def penalty(cost_usd: Vector, latency_ms: Vector, trade: Trade) -> Vector:
+    """What cost and latency take off the quality; shape (arms,)."""
+    value = cost_usd * (trade.cost_weight / trade.cost_ref_usd)
+    if trade.latency_weight:
+        value = value + latency_ms * (trade.latency_weight / trade.latency_ref_ms)
+    return value
+
+
+# ---------------------------------------------------------------------------------------------- what came back
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signal:
+    """One piece of evidence about how a decision went.
+
+    ``value`` is a finite number whose unit follows from ``kind`` (``quality`` in [0, 1], ``cost_usd``, ``latency_ms``,
+    ``output_tokens``, ...; see :mod:`armwise.rewards`). Idempotent by (decision_id, source, event_id).
+
+    Raises:
+        BadInput: on an empty identifier or a value that is not a finite number.
+    """
+
+    decision_id: str
+    kind: str
+    value: float = 1.0
+    source: str = "app"
+    event_id: str
+    at: float = 0.0
+    """Unix time, seconds, when the signal was received."""
+
+    def __post_init__(self) -> None:
+        for name in ("decision_id", "kind", "source", "event_id"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value:
+                raise BadInput(f"Signal.{name} must be a non-empty string, got {value!r}")
+        _check_number("Signal", "value", self.value, -math.inf)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes a signal the same signal."""
+        return (self.decision_id, self.source, self.event_id)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What is known by now of how a decision went; ``None`` is not known, which is never the same as zero."""
+
+    quality: float | None = None
+    cost_usd: float | None = None
+    latency_ms: float | None = None
+    output_tokens: float | None = None
+    error: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One upstream call made for a decision. Append-only."""
+
+    decision_id: str
+    attempt: int
+    model: str
+    at: float
+    status: str
+    """``ok``, or what failed: ``timeout``, ``rate_limited``, ``http_500``, ..."""
+    latency_ms: float
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoolChange:
+    """An arm that joined or left the pool. Part of the log, so that a replay sees the pool that the service saw."""
+
+    action: Literal["add", "remove"]
+    arm: Arm
+    at: float = 0.0
+
+
+Event: TypeAlias = Decision | Signal | Attempt | PoolChange
+"""All that may change what is learned. The learner's state is the fold of these, in the order of the log."""
+
+
+# ---------------------------------------------------------------------------------------------- protocols
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Request -> Context. Pure: the same request always gives the same vector."""
+
+    @property
+    def version(self) -> str:
+        """Names everything that decides what the numbers mean; a changed encoder has another version."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name per dimension."""
+        ...
+
+    def encode(self, request: Request) -> Context: ...
+
+
+class Experience(NamedTuple):
+    """A policy's lesson: the context it saw, the arm that was drawn and how, and the quality that came back."""
+
+    vector: Vector
+    slot: int
+    quality: float
+    propensity: float = 1.0
+    penalty: float = 0.0
+    """What the arm's predicted cost and latency took off its quality at the time; utility = quality - penalty."""
+    weight: float = 1.0
+    replaces: float | None = None
+    """The quality learned earlier for the same decision, where this lesson is its correction."""
+
+
+class Policy(Protocol):
+    """Context and action set -> probabilities; learns quality from experience. Deterministic given its inputs."""
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """Name and parameters: enough to build it anew."""
+        ...
+
+    def choose(self, vector: Vector, slots: Slots, penalty: Vector, *, seed: int) -> Choice:
+        """Probabilities over ``slots`` (shape (arms,)), given what each arm's cost and latency take off its utility.
+
+        Changes nothing. ``seed`` feeds those policies that estimate their probabilities by drawing.
+        """
+        ...
+
+    def learn(self, experience: Experience) -> None:
+        """Take in one lesson."""
+        ...
+
+    def add_arm(self, arm: Arm) -> int:
+        """Make room for an arm; returns its slot, the next whole number from 0."""
+        ...
+
+    def state(self) -> State: ...
+
+    def restore(self, state: State) -> None: ...
+
+
+class QualityModel(Protocol):
+    """A regression engine: predicts the quality of every arm and learns online from single lessons."""
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """Engine and parameters: two models of one spec that learned the same lessons are in the same state."""
+        ...
+
+    @property
+    def lessons(self) -> int:
+        """How many lessons it has taken in."""
+        ...
+
+    def predict(self, vector: Vector, slots: Slots) -> Vector:
+        """Mean quality of the arms, in [0, 1]; shape (arms,)."""
+        ...
+
+    def learn(self, experience: Experience) -> None: ...
+
+    def add_arm(self, arm: Arm) -> int: ...
+
+    def state(self) -> State: ...
+
+    def restore(self, state: State) -> None: ...
+
+
+class Posterior(NamedTuple):
+    """A normal belief about the score of each arm; quality = sigmoid(score) for a logit link, else the score itself."""
+
+    mean: Vector
+    deviation: Vector
+    logit: bool
+
+
+class BayesianModel(QualityModel, Protocol):
+    """A regression engine that knows how sure it is."""
+
+    def posterior(self, vector: Vector, slots: Slots) -> Posterior: ...
+
+
+class Log(Protocol):
+    """The source of truth: an append-only sequence of events. Positions start at 1 and never repeat."""
+
+    @property
+    def position(self) -> int:
+        """Position of the last event appended, durable or not; 0 for an empty log."""
+        ...
+
+    def append(self, event: Event) -> int:
+        """Queue an event and return its position. Does no I/O; never blocks on the disk."""
+        ...
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Return when every event appended so far is durable.
+
+        Raises:
+            LogError: if it cannot be made so; the events stay queued.
+        """
+        ...
+
+    def events(self, after: int = 0) -> Iterator[tuple[int, Event]]:
+        """Events with their positions, in order, from the first behind ``after``. Flushes first."""
+        ...
+
+    def decision(self, decision_id: str) -> Decision | None: ...
+
+    def signals(self, decision_id: str, *, before: int | None = None) -> list[Signal]:
+        """Signals of one decision in the order of the log, duplicates left out; ``before`` that position, if given."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def record_fields(kind: type) -> tuple[str, ...]:
+    """Field names of a dataclass record, in order."""
+    return tuple(item.name for item in fields(kind))

@@ -1,0 +1,233 @@
+"""The heart: request + state -> decision; event -> new state. No I/O, no clock, no global randomness.
+
+The router, the simulator and the retrain job run this very code. Time, seed and identifier of a decision are given by
+the caller; given the same events in the same order, two deciders are in the same state bit for bit.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from armwise.constraints import ActionSet, Pool, within
+from armwise.contracts import (
+    Arm,
+    Context,
+    Decision,
+    Experience,
+    Outcome,
+    Policy,
+    PoolChange,
+    Predictions,
+    Request,
+    State,
+    Trade,
+    Vector,
+    penalty,
+)
+from armwise.errors import BadInput, SnapshotError
+from armwise.pacing import Pacer, expected_usd
+from armwise.policies.base import draw
+from armwise.predictors import CostModel, PooledLogModel
+from armwise.predictors.cost import usd_per_token
+
+
+class Decider:
+    """Pool, predictors, policy and pacer put together. Not thread-safe: the router's lock covers it.
+
+    Args:
+        policy: turns utilities into probabilities, and learns quality.
+        pacer: gives the exchange rates.
+        dimension: length of the context vectors.
+        policy_version, feature_version: recorded with each decision.
+    """
+
+    def __init__(
+        self, *, policy: Policy, pacer: Pacer, dimension: int, policy_version: str, feature_version: str
+    ) -> None:
+        self.policy = policy
+        self.pacer = pacer
+        self.dimension = dimension
+        self.policy_version = policy_version
+        self.feature_version = feature_version
+        self.pool = Pool()
+        self.costs = CostModel(dimension)
+        self.latencies = PooledLogModel(dimension, typical=1_000.0)
+        self.decisions = 0
+
+    # ---------------------------------------------------------------------------- request + state -> decision
+
+    def decide(self, request: Request, context: Context, *, id: str, at: float, seed: int) -> Decision:  # noqa: A002
+        """Choose an arm. Changes nothing: hand the decision to :meth:`decided` if it is acted upon.
+
+        Raises:
+            NoEligibleArm: naming the constraints that excluded every arm.
+        """
+        vector = context.vector
+        actions = self.pool.eligible(context, request)
+        cost_usd = self.costs.predict(vector, context.input_tokens, actions.slots)
+        latency_ms = self.latencies.predict(vector, actions.slots)
+        if request.max_cost_usd is not None or request.max_latency_ms is not None:
+            actions, cost_usd, latency_ms = _limited(actions, cost_usd, latency_ms, request)
+        trade = self.pacer.trade(at)
+        if request.cost_weight is not None or request.latency_weight is not None:
+            trade = _own_trade(trade, request)
+        choice = self.policy.choose(vector, actions.slots, penalty(cost_usd, latency_ms, trade), seed=seed)
+        position, propensity = draw(choice.probabilities, seed)
+        return Decision(
+            id,
+            at,
+            actions.names[position],
+            propensity,
+            actions.names,
+            choice.probabilities,
+            actions.excluded,
+            Predictions(choice.quality, cost_usd, latency_ms),
+            trade,
+            context,
+            choice.method,
+            seed,
+            self.policy_version,
+            self.feature_version,
+            request.tenant,
+            request.session,
+        )
+
+    # ---------------------------------------------------------------------------- event -> new state
+
+    def decided(self, decision: Decision) -> None:
+        """A decision was acted upon: its expected spend is reserved."""
+        self.decisions += 1
+        self.pacer.decided(decision)
+
+    def change_pool(self, change: PoolChange) -> None:
+        """An arm joined (or came with new particulars), or left."""
+        if change.action == "remove":
+            self.pool.remove(change.arm.name)
+        elif change.arm.name in self.pool:
+            self.costs.reprice(self.pool.replace(change.arm), change.arm)
+        else:
+            self._add(change.arm)
+
+    def _add(self, arm: Arm) -> None:
+        usd_per_token(arm)  # refuses an arm without a price
+        slot = self.policy.add_arm(arm)  # may have no room: until here nothing is changed
+        if slot != len(self.pool.arms):
+            raise BadInput(f"policy gave arm {arm.name!r} slot {slot}, the pool's next is {len(self.pool.arms)}")
+        self.costs.add_arm(arm)
+        expected = [model.latency_ms for model in arm.models if model.latency_ms is not None]
+        self.latencies.add_arm(sum(expected) if expected else None)
+        self.pool.add(arm)
+
+    def learn(self, decision: Decision, known: Outcome, before: Outcome) -> None:
+        """Take in what is known of a decision by now, beyond what was known before.
+
+        Nothing is learned twice: a revised quality replaces the former one, a revised bill moves only the budget.
+        """
+        if known.cost_usd is not None and known.cost_usd != before.cost_usd:
+            reserved = expected_usd(decision) if before.cost_usd is None else before.cost_usd
+            self.pacer.billed(decision, known.cost_usd - reserved)
+        if decision.arm not in self.pool:
+            return  # it left the pool since: its bill counts, but its slot learns no more
+        slot = self.pool.slot(decision.arm)
+        vector = decision.context.vector
+        if known.quality is not None and known.quality != before.quality:
+            self._learn_quality(decision, slot, known.quality, before.quality)
+        if known.error:
+            return  # what a failed call cost or took says nothing of an answer's length
+        if before.cost_usd is None and before.output_tokens is None:
+            self.costs.learn(
+                vector,
+                slot,
+                decision.context.input_tokens,
+                cost_usd=known.cost_usd,
+                output_tokens=known.output_tokens,
+            )
+        if known.latency_ms is not None and before.latency_ms is None:
+            self.latencies.learn(vector, slot, known.latency_ms)
+
+    def _learn_quality(self, decision: Decision, slot: int, quality: float, before: float | None) -> None:
+        position = decision.arms.index(decision.arm)
+        taken = penalty(
+            decision.predictions.cost_usd[position : position + 1],
+            decision.predictions.latency_ms[position : position + 1],
+            decision.trade,
+        )
+        self.policy.learn(
+            Experience(decision.context.vector, slot, quality, decision.propensity, float(taken[0]), replaces=before)
+        )
+        self.pacer.judged(decision, quality, before)
+
+    # ---------------------------------------------------------------------------- what is remembered
+
+    def state(self) -> State:
+        """All that was learned, and the pool it was learned for."""
+        return {
+            "feature_version": self.feature_version,
+            "decisions": self.decisions,
+            "pool": self.pool.state(),
+            "policy": {"spec": dict(self.policy.spec), "state": self.policy.state()},
+            "costs": self.costs.state(),
+            "latencies": self.latencies.state(),
+            "pacer": {"kind": type(self.pacer).__name__, "state": self.pacer.state()},
+        }
+
+    def accepts(self, state: State) -> bool:
+        """Whether a saved state is of this policy; if not, what was learned is had by replaying the log.
+
+        Raises:
+            SnapshotError: if it was learned from other features, which not even the log can mend.
+        """
+        self.check_features(state["feature_version"])
+        same: bool = state["policy"]["spec"] == dict(self.policy.spec)
+        return same and state["pacer"]["kind"] == type(self.pacer).__name__
+
+    def check_features(self, version: str) -> None:
+        """Raise SnapshotError unless ``version`` is that of the features this decider learns from."""
+        if version != self.feature_version:
+            raise SnapshotError(
+                f"what was learned is of features {version!r}, the encoder now gives "
+                f"{self.feature_version!r}: restore the former feature settings, or start with a new log"
+            )
+
+    def restore(self, state: State) -> None:
+        """Take over a saved state.
+
+        Raises:
+            SnapshotError: if it was learned from other features or by another policy.
+        """
+        if not self.accepts(state):
+            raise SnapshotError(
+                f"snapshot is of policy {state['policy']['spec']}, this one is {dict(self.policy.spec)}"
+            )
+        self.pool.restore(state["pool"])
+        self.decisions = int(state["decisions"])
+        self.policy.restore(state["policy"]["state"])
+        self.costs.restore(state["costs"])
+        self.latencies.restore(state["latencies"])
+        self.pacer.restore(state["pacer"]["state"])
+
+
+def _limited(
+    actions: ActionSet, cost_usd: Vector, latency_ms: Vector, request: Request
+) -> tuple[ActionSet, Vector, Vector]:
+    """The action set and its predictions, within the request's own limits."""
+    limits = (
+        (cost_usd, request.max_cost_usd, "cost in USD"),
+        (latency_ms, request.max_latency_ms, "latency in ms"),
+    )
+    kept = actions
+    for predicted, limit, what in limits:
+        if limit is not None:
+            kept = within(kept, predicted[np.isin(actions.slots, kept.slots)], limit, what)
+    mask = np.isin(actions.slots, kept.slots)
+    return kept, cost_usd[mask], latency_ms[mask]
+
+
+def _own_trade(trade: Trade, request: Request) -> Trade:
+    """The trade of a request that brings its own weights."""
+    overrides: Mapping[str, float] = {
+        name: value
+        for name, value in (("cost_weight", request.cost_weight), ("latency_weight", request.latency_weight))
+        if value is not None
+    }
+    return trade._replace(**overrides)

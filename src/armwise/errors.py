@@ -1,0 +1,114 @@
+"""Every error armwise raises, in one tree.
+
+    ArmwiseError
+    ├── CallerError          the request or the call is at fault: retrying it unchanged cannot help
+    │   ├── BadInput         a value of the wrong type, shape or range (also a ValueError)
+    │   ├── ConfigError      a setting; names its path in the file
+    │   ├── UnknownName      a name that is not registered; suggests the near miss (also a KeyError)
+    │   │   ├── UnknownDecision
+    │   │   └── UnknownModel
+    │   ├── NoEligibleArm    the constraints left no arm; names the one that emptied the set
+    │   ├── BudgetExhausted  a hard stop that the caller asked for
+    │   └── NotAuthorised    a key is missing, wrong, or not of the right kind
+    ├── ProviderError        an upstream model is at fault: another arm or a later try may succeed
+    └── StateError           stored state is at fault
+        ├── LogError         the log cannot be read or written
+        └── SnapshotError    a policy snapshot is damaged, foreign or incompatible
+
+Each class carries ``status``, the HTTP status by which the gateway answers, so that translation happens in one place.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+class ArmwiseError(Exception):
+    """Root of all errors raised by armwise."""
+
+    status: ClassVar[int] = 500
+
+
+class CallerError(ArmwiseError):
+    """The call is at fault."""
+
+    status: ClassVar[int] = 400
+
+
+class BadInput(CallerError, ValueError):
+    """A value of the wrong type, shape or range."""
+
+
+class ConfigError(CallerError, ValueError):
+    """A setting that cannot be used. The message names its path in the file."""
+
+
+class UnknownName(CallerError, KeyError):
+    """A name that is not registered."""
+
+    status: ClassVar[int] = 404
+
+    def __str__(self) -> str:  # KeyError would print the repr
+        return str(self.args[0]) if self.args else ""
+
+
+class UnknownDecision(UnknownName):
+    """Feedback for a decision that neither memory nor log holds."""
+
+
+class UnknownModel(UnknownName):
+    """A model or arm that is not in the pool."""
+
+
+class NoEligibleArm(CallerError):
+    """The constraints of a request left no arm to answer it.
+
+    Attributes:
+        excluded: arm name -> the reason it was left out.
+    """
+
+    status: ClassVar[int] = 422
+
+    def __init__(self, message: str, *, excluded: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.excluded = dict(excluded or {})
+
+
+class BudgetExhausted(CallerError):
+    """A budget with a hard stop is spent."""
+
+    status: ClassVar[int] = 429
+
+
+class NotAuthorised(CallerError):
+    """A key is missing, wrong, or not of the kind that the route needs."""
+
+    status: ClassVar[int] = 401
+
+
+class ProviderError(ArmwiseError):
+    """An upstream model failed to answer."""
+
+    status: ClassVar[int] = 502
+
+
+class StateError(ArmwiseError):
+    """Stored state is damaged, locked or incompatible."""
+
+
+class LogError(StateError):
+    """The log cannot be read or written."""
+
+
+class SnapshotError(StateError):
+    """A policy snapshot is damaged, foreign or incompatible."""
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+    """One sentence for a name that is not known: what came, the near miss, what is allowed."""
+    allowed = sorted(known)
+    near = get_close_matches(str(name), allowed, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    listed = ", ".join(repr(item) for item in allowed[:20]) or "none"
+    more = f" and {len(allowed) - 20} more" if len(allowed) > 20 else ""
+    return f"unknown {kind} {name!r}{hint} (known: {listed}{more})"

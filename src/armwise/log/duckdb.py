@@ -1,0 +1,460 @@
+"""The log in a DuckDB file: one writer thread, group commit through Arrow, any number of reading threads."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
+from pathlib import Path
+from typing import ClassVar
+
+import duckdb
+import pyarrow as pa
+
+from armwise.contracts import Decision, Event, Signal
+from armwise.errors import BadInput, LogError
+from armwise.log.encode import encode, warm_up
+from armwise.log.events import check_event
+from armwise.log.health import Gap, LogHealth
+from armwise.log.publish import PublishedLog, publish, published_directory, read_published
+from armwise.log.reading import Reading, Span, first_of_key
+from armwise.log.schema import EVENT_TABLES, explain, open_database, prepare, schema_version
+from armwise.log.writer import GroupWriter, Numbered
+
+logger = logging.getLogger("armwise.log")
+
+_LIVE = {table: table for table in EVENT_TABLES}
+_LAST = 'SELECT greatest({}, (SELECT coalesce(max("last"), 0) FROM gaps))'.format(
+    ", ".join(f"(SELECT coalesce(max(position), 0) FROM {table})" for table in EVENT_TABLES)
+)
+
+
+_UNFIT = (duckdb.IntegrityError, duckdb.DataError, duckdb.InvalidInputException)
+"""These blame the values, not the disk: trying again cannot help."""
+
+
+class _Database:
+    """The open file, and the writer's side of it. Holds no reference to the log, so that the log can be collected."""
+
+    _open: ClassVar[set[Path]] = set()
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, path: Path, signal_values: Mapping[str, float | None] | None) -> None:
+        self.path = path
+        self._key = path.resolve()
+        with self._lock:
+            if self._key in self._open:
+                raise LogError(f"the log {path} is open in this process already; share that one, or close it first")
+            self._open.add(self._key)
+        self._root: duckdb.DuckDBPyConnection | None = None
+        self._own: duckdb.DuckDBPyConnection | None = None
+        self.last: int | None = None
+        self._closed = False
+        self._switch = threading.Lock()
+        try:
+            self._own = self._connected().cursor()
+            self.id = prepare(self._own, path, signal_values)
+            self.last = self._stored(self._own)
+            warm_up()
+        except duckdb.Error as error:
+            self.close()
+            raise LogError(explain(error, path)) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connected().cursor()
+        except duckdb.Error as error:
+            raise LogError(explain(error, self.path)) from error
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        with self._switch:
+            if self._closed:
+                raise LogError(f"the log {self.path} is closed")
+            if self._root is None:
+                self._root = open_database(self.path)
+            return self._root
+
+    def commit(self, batch: Sequence[Numbered], gaps: Sequence[Gap]) -> Sequence[Gap]:
+        """One transaction; see :data:`armwise.log.writer.Commit`."""
+        try:
+            own = self._own
+            if own is None:
+                own = self._own = self._connected().cursor()
+            return self._write(own, batch, gaps)
+        except duckdb.Error as error:
+            self._disconnect()  # wholly: after a failed commit, DuckDB 1.4 mixes up strings in what it writes next
+            raise LogError(explain(error, self.path)) from error
+
+    def _write(self, own: duckdb.DuckDBPyConnection, batch: Sequence[Numbered], gaps: Sequence[Gap]) -> Sequence[Gap]:
+        if self.last is None:  # a commit failed before: whether it was done all the same is for the file to say
+            self.last = self._stored(own)
+        stored, self.last = self.last, None
+        missing = [item for item in batch if item[0] > stored]
+        tables, refused = encode(missing)
+        try:
+            self._insert(own, tables, [gap for gap in (*gaps, *refused) if gap.last > stored])
+        except _UNFIT as error:
+            tables, refused = encode(missing, fits=lambda one: self._fits(own, one))
+            if not refused:
+                raise error
+            self._insert(own, tables, [gap for gap in (*gaps, *refused) if gap.last > stored])
+        self.last = max([stored, *(gap.last for gap in gaps), *(position for position, _ in batch[-1:])])
+        return refused
+
+    @staticmethod
+    def _insert(
+        own: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table], gaps: Sequence[Gap], *, keep: bool = True
+    ) -> None:
+        own.begin()
+        try:
+            for name, table in tables.items():
+                own.register("armwise_batch", table)
+                own.execute(f"INSERT INTO {name} BY NAME SELECT * FROM armwise_batch")
+                own.unregister("armwise_batch")
+            for gap in gaps:
+                own.execute("INSERT INTO gaps VALUES ($1, $2, $3, $4)", list(gap))
+        except _UNFIT:
+            own.rollback()
+            raise
+        own.commit() if keep else own.rollback()
+
+    def _fits(self, own: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> None:
+        """Raise ValueError if DuckDB refuses the values of one event."""
+        try:
+            self._insert(own, tables, (), keep=False)
+        except _UNFIT as error:
+            raise ValueError(str(error)) from error
+
+    def _stored(self, own: duckdb.DuckDBPyConnection) -> int:
+        row = own.execute(_LAST).fetchone()
+        return int(row[0]) if row else 0
+
+    def _disconnect(self) -> None:
+        with self._switch:
+            connections = (self._own, self._root)
+            self._own = self._root = None
+        for connection in connections:
+            if connection is not None:
+                try:
+                    connection.close()
+                except duckdb.Error as error:
+                    logger.warning("closing the log %s: %s", self.path, error)
+
+    def close(self) -> None:
+        self._closed = True
+        self._disconnect()
+        with self._lock:
+            self._open.discard(self._key)
+
+
+class _Publishing:
+    """Publishes on demand, and from a thread of its own where asked."""
+
+    def __init__(self, database: _Database, writer: GroupWriter, directory: Path) -> None:
+        self._database = database
+        self._writer = writer
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.error: str | None = None
+
+    def now(self) -> int:
+        with self._lock:
+            cursor = self._database.cursor()
+            try:
+                return publish(cursor, self._directory, self._database.id, self._writer.durable)
+            finally:
+                cursor.close()
+
+    def start(self, every_s: float | None, every_rows: int | None) -> None:
+        def run() -> None:
+            since, done = 0.0, -1
+            tick = min(1.0, every_s or 1.0)
+            while not self._stop.wait(tick):
+                since += tick
+                rows = self._writer.durable - max(done, 0)
+                if (every_s is not None and since >= every_s) or (every_rows is not None and rows >= every_rows):
+                    since, durable = 0.0, self._writer.durable
+                    if durable != done:
+                        self._try()
+                        done = durable
+
+        self._thread = threading.Thread(target=run, name="armwise-log-publisher", daemon=True)
+        self._thread.start()
+
+    def _try(self) -> None:
+        try:
+            self.now()
+            self.error = None
+        except LogError as error:
+            if self.error is None:
+                logger.error("the log is not being published: %s", error)
+            self.error = str(error)
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+
+def _shut(writer: GroupWriter, publishing: _Publishing, database: _Database) -> None:
+    """What becomes of a log that is not closed before it is collected or the interpreter ends."""
+    publishing.stop()
+    try:
+        writer.close(timeout=30.0)
+    except LogError as error:
+        logger.error("a log was not closed, and its last events are lost: %s", error)
+        writer.close(timeout=0.0, abandon=True)
+    finally:
+        database.close()
+
+
+class DuckDBLog(Reading):
+    """The log in a DuckDB file. One process owns the file; others read what is published.
+
+    ``append`` does no I/O. A thread commits what was appended, many events at a time; ``flush`` waits for it. While
+    the file cannot be written (full disk, ...) events wait in memory, up to ``bound`` of them, ``health`` and
+    ``flush`` say why, and appending goes on; past the bound, events are dropped, and the log's table ``gaps`` says
+    which. :mod:`armwise.log.writer` has the rules.
+
+    Args:
+        path: the file; made if it does not exist. Its directory has to exist.
+        signal_values: kind of user signal -> the quality it stands for (``None``: the signal's own value), for the
+            view ``rewarded``. Default: what the log has; at first, :data:`armwise.rewards.QUALITY_OF`.
+        bound: most events that wait in memory; a decision over 12 arms takes about 2 kB there.
+        batch: most events in one commit.
+        interval_s: how long an event may wait for others to share its commit, unless ``flush`` asks.
+        publish_every_s, publish_every_rows: publish from a thread, so often or after so many events. Default: only
+            by :meth:`publish`.
+
+    Raises:
+        LogError: if the file is locked, damaged, not a log, from a newer armwise, or cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        signal_values: Mapping[str, float | None] | None = None,
+        bound: int = 200_000,
+        batch: int = 10_000,
+        interval_s: float = 0.05,
+        publish_every_s: float | None = None,
+        publish_every_rows: int | None = None,
+    ) -> None:
+        for name, value in (("publish_every_s", publish_every_s), ("publish_every_rows", publish_every_rows)):
+            if value is not None and not value > 0:
+                raise BadInput(f"{name} must be above 0, got {value!r}")
+        self._path = Path(path)
+        self._database = _Database(self._path, signal_values)
+        self._writer = GroupWriter(
+            self._database.commit,
+            position=self._database.last or 0,
+            bound=bound,
+            batch=batch,
+            interval_s=interval_s,
+        )
+        self._publishing = _Publishing(self._database, self._writer, published_directory(self._path))
+        if publish_every_s is not None or publish_every_rows is not None:
+            self._publishing.start(publish_every_s, publish_every_rows)
+        self._finalizer = weakref.finalize(self, _shut, self._writer, self._publishing, self._database)
+
+    @property
+    def name(self) -> str:
+        return f"the log {self._path}"
+
+    @property
+    def path(self) -> Path:
+        """The DuckDB file."""
+        return self._path
+
+    @property
+    def position(self) -> int:
+        """Position of the last event appended, durable or not; 0 for an empty log."""
+        return self._writer.position
+
+    @property
+    def health(self) -> LogHealth:
+        """How the writing goes."""
+        return self._writer.health
+
+    @property
+    def publish_error(self) -> str | None:
+        """Why the last periodic publishing failed; ``None`` when it did not."""
+        return self._publishing.error
+
+    def append(self, event: Event) -> int:
+        """Queue an event and return its position. Does no I/O.
+
+        Waits for nothing, but for room where events come faster than a working disk takes them.
+
+        Raises:
+            BadInput: if it is no event, or an arm that cannot be stored.
+            LogError: if the log is closed.
+        """
+        check_event(event)
+        return self._writer.append(event)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Return when every event appended so far is durable.
+
+        Raises:
+            LogError: if it cannot be made so, or not within ``timeout`` seconds; the events stay queued.
+        """
+        self._writer.flush(timeout)
+
+    def events(self, after: int = 0) -> Iterator[tuple[int, Event]]:
+        """As :meth:`Reading.events`; flushes first."""
+        self._writer.flush()
+        return super().events(after)
+
+    def decision(self, decision_id: str) -> Decision | None:
+        """The decision of that id, durable or not, or None."""
+        for _, event in self._writer.pending():
+            if type(event) is Decision and event.id == decision_id:
+                return event
+        return super().decision(decision_id)
+
+    def signals(self, decision_id: str, *, before: int | None = None) -> list[Signal]:
+        """Signals of one decision in the order of the log, durable or not; of several with one key, the first.
+
+        With ``before``, only those at positions below it.
+        """
+        pending = self._writer.pending()
+        found = dict(self._lookup("signals", "decision_id", decision_id))
+        found.update((at, event) for at, event in pending if type(event) is Signal and event.decision_id == decision_id)
+        return first_of_key(sorted(found.items(), key=itemgetter(0)), before)
+
+    def record_policy(
+        self, version: str, *, spec: str, feature_version: str, at: float, position: int | None = None
+    ) -> None:
+        """Write down what a policy version is (``spec`` as JSON). Does I/O; a version that is there stays as it is.
+
+        Raises:
+            LogError: if it cannot be written.
+        """
+        position = self.position if position is None else position
+        cursor = self.cursor()
+        try:
+            cursor.execute(
+                """INSERT INTO policy_versions
+                   SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM policy_versions WHERE version = $1)""",
+                [version, position, at, feature_version, spec],
+            )
+        except duckdb.Error as error:
+            raise LogError(explain(error, self._path)) from error
+        finally:
+            cursor.close()
+
+    def publish(self) -> int:
+        """Flush, and publish as Parquet all that is not published yet; returns the number of new stretches.
+
+        Raises:
+            LogError: if it cannot be written.
+        """
+        self._writer.flush()
+        return self._publishing.now()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        return self._database.cursor()
+
+    def close(self, timeout: float | None = None, *, abandon: bool = False) -> None:
+        """Flush and close. With ``abandon``, events that cannot be written are given up.
+
+        Raises:
+            LogError: if events cannot be written; the log then stays open and keeps trying.
+        """
+        if not self._finalizer.alive:
+            return
+        try:
+            self._writer.close(timeout, abandon=abandon)
+        finally:
+            if self._writer.closed:
+                self._finalizer.detach()
+                self._publishing.stop()
+                self._database.close()
+
+    def _spans(self, after: int) -> list[Span]:
+        return [Span(after, self._writer.durable, _LIVE)] if after < self._writer.durable else []
+
+
+class ReadOnlyLog(Reading):
+    """A log's file that no process writes at the moment.
+
+    Raises:
+        LogError: if it cannot be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        if not self._path.exists():
+            raise LogError(f"there is no log at {self._path}")
+        self._root: duckdb.DuckDBPyConnection | None = open_database(self._path, read_only=True)
+        try:
+            schema_version(self._root, self._path)
+            row = self._root.execute(_LAST).fetchone()
+        except duckdb.Error as error:
+            self.close()
+            raise LogError(explain(error, self._path)) from error
+        except LogError:
+            self.close()
+            raise
+        self._position = int(row[0]) if row else 0
+
+    @property
+    def name(self) -> str:
+        return f"the log {self._path}"
+
+    @property
+    def position(self) -> int:
+        """The last position in the file."""
+        return self._position
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        if self._root is None:
+            raise LogError(f"{self.name} is closed")
+        return self._root.cursor()
+
+    def close(self) -> None:
+        if self._root is not None:
+            self._root.close()
+            self._root = None
+
+    def _spans(self, after: int) -> list[Span]:
+        return [Span(after, self._position, _LIVE)] if after < self._position else []
+
+
+def open_reader(path: str | os.PathLike[str]) -> ReadOnlyLog | PublishedLog:
+    """Read a log, whether or not a service is writing it.
+
+    The file itself where it is free, else what its owner published. ``path`` is the log's file, or a published
+    directory.
+
+    Raises:
+        LogError: if there is no log, or it is being written and nothing is published yet.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return read_published(path)
+    published = published_directory(path)
+    if not path.exists() and published.is_dir():
+        return read_published(published)
+    try:
+        return ReadOnlyLog(path)
+    except LogError as error:
+        cause = str(error.__cause__ or "")
+        if "Could not set lock" not in cause and "different configuration" not in cause:
+            raise
+        if not published.is_dir():
+            raise LogError(
+                f"the log {path} is being written and nothing of it is published yet: call its publish(), "
+                "or set publish_every_s, and read again"
+            ) from error
+    return read_published(published)

@@ -1,0 +1,38 @@
+"""The three predictions of every arm, learned apart: quality, billed cost, latency.
+
+Quality engines (one protocol, :class:`armwise.contracts.QualityModel`): ``logistic`` and ``linear`` in numpy, ``vw``
+through VowpalWabbit.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from armwise.contracts import QualityModel
+from armwise.errors import BadInput, unknown
+from armwise.predictors.cost import CostModel
+from armwise.predictors.linear import LinearModel
+from armwise.predictors.logistic import LogisticModel
+from armwise.predictors.pooled import PooledLogModel
+from armwise.predictors.vw import VWModel
+
+__all__ = ["ENGINES", "CostModel", "LinearModel", "LogisticModel", "PooledLogModel", "VWModel", "make_quality_model"]
+
+ENGINES: Mapping[str, Callable[..., QualityModel]] = {
+    "logistic": LogisticModel,
+    "linear": LinearModel,
+    "vw": VWModel,
+}
+
+
+def make_quality_model(engine: str, dimension: int, **parameters: Any) -> QualityModel:
+    """Build a quality engine by name.
+
+    Raises:
+        BadInput: on an unknown engine or parameter.
+    """
+    if engine not in ENGINES:
+        raise BadInput(unknown("engine", engine, ENGINES))
+    try:
+        return ENGINES[engine](dimension, **parameters)
+    except TypeError as error:
+        raise BadInput(f"engine {engine!r}: {error}") from error

@@ -1,0 +1,76 @@
+"""Billed cost of a request on each arm: input tokens are known, output tokens are predicted, prices are given."""
+
+import numpy as np
+
+from armwise.contracts import Arm, Slots, State, Vector
+from armwise.errors import BadInput
+from armwise.predictors.pooled import PooledLogModel
+
+
+class CostModel:
+    """cost(x, arm) = input price * input tokens + output price * predicted output tokens, in USD.
+
+    Prices stay outside what is learned, so a change of price acts at once. A plan over several models is priced at the
+    sum of its models' prices, and its token ratio learns how much of that it really spends.
+    """
+
+    def __init__(self, dimension: int, *, typical_output_tokens: float = 200.0) -> None:
+        self.output_tokens = PooledLogModel(dimension, typical=typical_output_tokens)
+        self._input_price = np.zeros(0)
+        self._output_price = np.zeros(0)
+
+    def add_arm(self, arm: Arm) -> None:
+        """Make room for an arm.
+
+        Raises:
+            BadInput: if a model of it has no price.
+        """
+        input_price, output_price = usd_per_token(arm)
+        self._input_price = np.append(self._input_price, input_price)
+        self._output_price = np.append(self._output_price, output_price)
+        self.output_tokens.add_arm()
+
+    def reprice(self, slot: int, arm: Arm) -> None:
+        """Take over new prices of an arm."""
+        self._input_price[slot], self._output_price[slot] = usd_per_token(arm)
+
+    def predict(self, vector: Vector, input_tokens: int, slots: Slots) -> Vector:
+        """Expected billed cost in USD per arm; shape (arms,)."""
+        tokens = self.output_tokens.predict(vector, slots)
+        if slots.size == self._input_price.size:
+            return self._input_price * input_tokens + self._output_price * tokens
+        return self._input_price[slots] * input_tokens + self._output_price[slots] * tokens
+
+    def learn(
+        self, vector: Vector, slot: int, input_tokens: int, *, cost_usd: float | None, output_tokens: float | None
+    ) -> None:
+        """Take in what was billed. Where the arm's output has a price, the bill says how many tokens it was."""
+        price = self._output_price[slot]
+        if cost_usd is not None and price > 0:
+            output_tokens = max(0.0, (cost_usd - self._input_price[slot] * input_tokens) / price)
+        if output_tokens is not None:
+            self.output_tokens.learn(vector, slot, float(output_tokens))
+
+    def state(self) -> State:
+        return {
+            "output_tokens": self.output_tokens.state(),
+            "input_price": self._input_price.copy(),
+            "output_price": self._output_price.copy(),
+        }
+
+    def restore(self, state: State) -> None:
+        self.output_tokens.restore(state["output_tokens"])
+        self._input_price, self._output_price = state["input_price"].copy(), state["output_price"].copy()
+
+
+def usd_per_token(arm: Arm) -> tuple[float, float]:
+    """Input and output price of an arm, summed over its models.
+
+    Raises:
+        BadInput: if a model has no price.
+    """
+    prices = [(model.input_usd_per_mtok, model.output_usd_per_mtok) for model in arm.models]
+    for model, (input_price, output_price) in zip(arm.models, prices, strict=True):
+        if input_price is None or output_price is None:
+            raise BadInput(f"model {model.name!r} has no price: give input_usd_per_mtok and output_usd_per_mtok")
+    return sum(p or 0.0 for p, _ in prices) / 1e6, sum(p or 0.0 for _, p in prices) / 1e6

@@ -1,0 +1,423 @@
+"""The router: what services import. It puts the parts together and keeps the order of events."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from armwise.config import RouterConfig, load_config
+from armwise.contracts import Arm, Decision, Encoder, Event, Log, Model, PoolChange, Request, Signal
+from armwise.decider import Decider
+from armwise.errors import BadInput, ConfigError, StateError, unknown
+from armwise.features import TextEncoder
+from armwise.learning import OnlineLearner
+from armwise.log import open_log
+from armwise.pacing import Objective, make_pacer
+from armwise.policies import make_policy
+from armwise.predictors.cost import usd_per_token
+from armwise.providers.prices import price
+from armwise.registry import SnapshotStore
+from armwise.rewards import check_signal
+
+logger = logging.getLogger("armwise")
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_MASK = (1 << 64) - 1
+_TYPICAL_INPUT_TOKENS, _TYPICAL_OUTPUT_TOKENS = 500, 200
+
+
+class Router:
+    """Decides which arm answers each request, and learns from what comes back.
+
+    Thread-safe, and safe to call from asyncio: :meth:`decide` takes microseconds and does no I/O.
+
+    Args:
+        models: the pool; more can join while running. With a log, the pool is reconciled with this list at the start;
+            an empty list takes the pool as the log has it.
+        arms: plans over several models, beside the plain arms of ``models``.
+        objective: what to aim for; by default a constant trade-off.
+        policy: a name (``thompson``, ``squarecb``, ...), or a mapping with ``name`` and parameters.
+        log: a path for a DuckDB log, a log of your own, or ``None`` to keep none.
+        seed: makes the sequence of draws repeatable; ``None`` takes one from the system.
+        encoder: turns requests into contexts; by default the text encoder.
+        snapshot_every: events between two snapshots of what was learned.
+
+    Raises:
+        BadInput: on a model without price, a duplicate name, an unknown policy.
+        LogError: if the log cannot be opened.
+        SnapshotError: if what was learned belongs to other features.
+    """
+
+    def __init__(
+        self,
+        models: Iterable[Model] = (),
+        *,
+        arms: Iterable[Arm] = (),
+        objective: Objective | None = None,
+        policy: str | Mapping[str, Any] = "thompson",
+        log: str | Path | Log | None = None,
+        seed: int | None = None,
+        encoder: Encoder | None = None,
+        snapshot_every: int = 20_000,
+    ) -> None:
+        pool = _pool(models, arms)
+        self.objective = objective or Objective.tradeoff()
+        reference = self.objective.reference
+        if reference is not None and pool and reference not in {arm.name for arm in pool}:
+            raise BadInput(f"objective: {unknown('reference arm', reference, [arm.name for arm in pool])}")
+        self.encoder: Encoder = encoder or TextEncoder()
+        self._lock = threading.RLock()
+        self._policy = {"name": policy} if isinstance(policy, str) else dict(policy)
+        self._cost_ref_usd = _typical_usd(pool)
+        self._decider, self._learner = self._fresh()
+        self._encode = self.encoder.encode
+        self._seed = secrets.randbits(64) if seed is None else seed & _MASK
+        self._prefix = f"{int(time.time() * 1000):011x}{secrets.token_hex(3)}"
+        self._made = 0
+        self._closed = False
+        self._log = open_log(log)
+        self._snapshots = (
+            SnapshotStore(Path(f"{log}.snapshots")) if isinstance(log, (str, Path)) and log != ":memory:" else None
+        )
+        self._snapshot_every = snapshot_every
+        self._snapshot_at = 0
+        try:
+            self._rebuild()
+            self._reconcile(pool)
+        except BaseException:
+            self._log.close()
+            raise
+
+    @classmethod
+    def from_config(cls, config: str | Path | RouterConfig, **overrides: Any) -> Router:
+        """Build a router from a YAML file or a loaded config; keyword arguments take precedence.
+
+        Raises:
+            ConfigError: naming the path in the file, what came, and what is allowed.
+        """
+        if not isinstance(config, RouterConfig):
+            source, config = f"{config}: ", load_config(config)
+        else:
+            source = ""
+        _check_prices(config, source)
+        settings: dict[str, Any] = {
+            "models": config.records(),
+            "objective": config.objective.record(),
+            "policy": config.policy_settings(),
+            "log": config.log.path,
+            "seed": config.seed,
+            "snapshot_every": config.log.snapshot_every,
+        }
+        if "encoder" not in overrides:
+            settings["encoder"] = TextEncoder.from_settings(config.features)
+        return cls(**{**settings, **overrides})
+
+    # ---------------------------------------------------------------------------- deciding
+
+    def decide(self, request: Request | str) -> Decision:
+        """Choose an arm for a request and log the choice. No I/O.
+
+        Raises:
+            BadInput: if the request cannot be read.
+            NoEligibleArm: naming the constraints that excluded every arm.
+        """
+        if isinstance(request, str):
+            request = Request.from_text(request)
+        elif not isinstance(request, Request):
+            raise BadInput(f"decide needs a Request or a string, got {type(request).__name__}")
+        context = self._encode(request)
+        with self._lock:
+            decider = self._decider
+            self._made += 1
+            decision = decider.decide(
+                request,
+                context,
+                id=f"{self._prefix}{self._made:x}",
+                at=time.time(),
+                seed=(self._seed + decider.decisions * _GOLDEN) & _MASK,
+            )
+            self._learner.apply(decision, self._log.append(decision))
+        return decision
+
+    # ---------------------------------------------------------------------------- learning
+
+    def observe(
+        self,
+        decision_id: str,
+        *,
+        quality: float | None = None,
+        cost_usd: float | None = None,
+        latency_ms: float | None = None,
+        output_tokens: float | None = None,
+        error: bool | None = None,
+        source: str = "app",
+        event_id: str | None = None,
+    ) -> bool:
+        """Report how a decision went, all at once or in parts, now or in a month.
+
+        Each measure is a signal of its own, identified by its name unless ``event_id`` says otherwise: a second report
+        of the same measure is a duplicate and changes nothing. To revise one, give another ``event_id``.
+
+        Returns:
+            Whether anything new was taken in.
+
+        Raises:
+            BadInput: on a value out of range; nothing is taken in then.
+            UnknownDecision: if no such decision was made.
+        """
+        at = time.time()
+        signals = [
+            Signal(
+                decision_id=decision_id,
+                kind=kind,
+                value=value,
+                source=source,
+                event_id=kind if event_id is None else f"{event_id}/{kind}",
+                at=at,
+            )
+            for kind, value in (
+                ("error", None if error is None else float(error)),  # first: it says how to take the others
+                ("cost_usd", cost_usd),
+                ("output_tokens", output_tokens),
+                ("latency_ms", latency_ms),
+                ("quality", quality),
+            )
+            if value is not None
+        ]
+        if not signals:
+            raise BadInput("observe needs at least one of quality, cost_usd, latency_ms, output_tokens, error")
+        return self._take(signals)
+
+    def signal(self, decision_id: str, kind: str, value: float = 1.0, *, event_id: str, source: str = "user") -> bool:
+        """Report one signal of a user or another source; see :mod:`armwise.rewards` for the kinds.
+
+        Returns:
+            Whether it was new; a duplicate by (decision, source, event id) changes nothing.
+
+        Raises:
+            BadInput: on an unknown kind or a value out of range.
+            UnknownDecision: if no such decision was made.
+        """
+        return self._take(
+            [Signal(decision_id=decision_id, kind=kind, value=value, source=source, event_id=event_id, at=time.time())]
+        )
+
+    def _take(self, signals: list[Signal]) -> bool:
+        for signal in signals:
+            check_signal(signal)
+        with self._lock:
+            _, known = self._learner.case(signals[0].decision_id, self._log.position + 1)
+            keys = {signal.key for signal in known}
+            fresh = [signal for signal in signals if signal.key not in keys]
+            for signal in fresh:
+                self._learner.apply(signal, self._log.append(signal))
+            self._maybe_snapshot()
+        return bool(fresh)
+
+    def explain(self, decision_id: str) -> str:
+        """A former decision in words.
+
+        Raises:
+            UnknownDecision: if no such decision was made.
+        """
+        with self._lock:
+            decision, _ = self._learner.case(decision_id, self._log.position + 1)
+        return decision.explain()
+
+    # ---------------------------------------------------------------------------- the pool
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the arms in the pool."""
+        return self._decider.pool.names
+
+    def pool(self) -> tuple[Arm, ...]:
+        """The arms in the pool, with their prices and limits."""
+        with self._lock:
+            pool = self._decider.pool
+            return tuple(pool.arms[pool.slot(name)] for name in pool.names)
+
+    def add_model(self, model: Model | str, **settings: Any) -> None:
+        """Add a model while running, or give a known one new particulars (price, limits); what it taught stays.
+
+        Raises:
+            BadInput: if it has no price.
+        """
+        if isinstance(model, str):
+            model = Model(model, **settings)
+        self.add_arm(Arm.of(_priced(model)))
+
+    def add_arm(self, arm: Arm) -> None:
+        """Add a plan over several models while running."""
+        usd_per_token(arm)  # refuse an arm without a price before it is logged
+        self._apply(PoolChange(action="add", arm=arm, at=time.time()))
+
+    def remove_model(self, name: str) -> None:
+        """Take an arm out of the pool; decisions made before may still be reported on.
+
+        Raises:
+            UnknownModel: if there is no such arm.
+        """
+        with self._lock:
+            arm = self._decider.pool.arms[self._decider.pool.slot(name)]
+            self._apply(PoolChange(action="remove", arm=arm, at=time.time()))
+
+    def _apply(self, event: Event) -> None:
+        with self._lock:
+            self._learner.apply(event, self._log.append(event))
+
+    # ---------------------------------------------------------------------------- state: the fold over the log
+
+    def _fresh(self) -> tuple[Decider, OnlineLearner]:
+        """A decider that has learned nothing, and its learner."""
+        dimension = len(self.encoder.names)
+        decider = Decider(
+            policy=make_policy(dimension=dimension, **self._policy),
+            pacer=make_pacer(self.objective, cost_ref_usd=self._cost_ref_usd),
+            dimension=dimension,
+            policy_version=_policy_version(self._policy),
+            feature_version=self.encoder.version,
+        )
+        return decider, OnlineLearner(decider, recall=self._recall)
+
+    def _recall(self, decision_id: str, position: int) -> tuple[Decision, list[Signal]] | None:
+        decision = self._log.decision(decision_id)
+        return None if decision is None else (decision, self._log.signals(decision_id, before=position))
+
+    def _rebuild(self) -> None:
+        """Take over the latest snapshot, then replay the rest of the log."""
+        snapshot = self._snapshots.latest(at_most=self._log.position) if self._snapshots else None
+        learned_to = 0
+        if snapshot is not None and self._decider.accepts(snapshot.state):
+            self._decider.restore(snapshot.state)
+            learned_to = snapshot.position
+        self._learner.replay(self._log.events(learned_to))
+        self._snapshot_at = learned_to
+
+    def _reconcile(self, arms: list[Arm]) -> None:
+        """Bring the pool of the log in line with the arms given at the start."""
+        pool = self._decider.pool
+        wanted = {arm.name: arm for arm in arms}
+        for name in pool.names if wanted else ():
+            if name not in wanted:
+                self.remove_model(name)
+        for arm in arms:
+            if arm.name not in pool or pool.arms[pool.slot(arm.name)] != arm:
+                self.add_arm(arm)
+
+    def _maybe_snapshot(self) -> None:
+        if self._snapshots is None or self._log.position - self._snapshot_at < self._snapshot_every:
+            return
+        self._snapshot_at = self._log.position
+        threading.Thread(target=self._snapshot_quietly, name="armwise-snapshot", daemon=True).start()
+
+    def _snapshot_quietly(self) -> None:
+        try:
+            self.snapshot()
+        except (StateError, OSError) as error:
+            logger.warning("snapshot not saved, the log still holds everything: %s", error)
+
+    # ---------------------------------------------------------------------------- durability
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Return when everything so far is on disk.
+
+        Raises:
+            LogError: if it cannot be; it stays queued, and deciding goes on.
+        """
+        self._log.flush(timeout)
+
+    def snapshot(self) -> str | None:
+        """Save what was learned, so that the next start need not replay the log. Returns its version.
+
+        Raises:
+            LogError: if the log behind it cannot be made durable.
+        """
+        if self._snapshots is None:
+            return None
+        with self._lock:
+            position, state = self._log.position, self._decider.state()
+            self._snapshot_at = position
+        self._log.flush()
+        return self._snapshots.save(state, position=position, feature_version=self.encoder.version).version
+
+    def close(self) -> None:
+        """Flush, snapshot and release the log. Safe to call twice."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        try:
+            self.snapshot()
+        finally:
+            self._log.close()
+
+    def __enter__(self) -> Router:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _pool(models: Iterable[Model], arms: Iterable[Arm]) -> list[Arm]:
+    """The arms of a pool, priced.
+
+    Raises:
+        BadInput: on a duplicate name or a model without a price.
+    """
+    pool = [Arm.of(_priced(model)) for model in models]
+    pool += [replace(arm, models=tuple(map(_priced, arm.models))) for arm in arms]
+    names = [arm.name for arm in pool]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise BadInput(f"duplicate arm {', '.join(map(repr, twice))}; every arm needs its own name")
+    return pool
+
+
+def _priced(model: Model) -> Model:
+    """The model with its list prices filled in where it gives none."""
+    if model.input_usd_per_mtok is not None and model.output_usd_per_mtok is not None:
+        return model
+    input_price, output_price = price(model.upstream or model.name)
+    return replace(
+        model,
+        input_usd_per_mtok=input_price if model.input_usd_per_mtok is None else model.input_usd_per_mtok,
+        output_usd_per_mtok=output_price if model.output_usd_per_mtok is None else model.output_usd_per_mtok,
+    )
+
+
+def _check_prices(config: RouterConfig, source: str) -> None:
+    """Raise ConfigError if an enabled model has no price, naming each by its path in the file."""
+    lines = []
+    for i, settings in enumerate(config.models):
+        try:
+            if settings.enabled:
+                _priced(settings.record())
+        except BadInput as error:
+            lines.append(f"{source}models[{i}]: {error}")
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _typical_usd(pool: Iterable[Arm]) -> float:
+    """What the dearest arm asks for a typical request: the cost of reference where the objective gives none."""
+    prices = [usd_per_token(arm) for arm in pool]
+    typical = (_TYPICAL_INPUT_TOKENS * input_ + _TYPICAL_OUTPUT_TOKENS * output for input_, output in prices)
+    return max(typical, default=0.0) or 1e-3
+
+
+def _policy_version(settings: Mapping[str, Any]) -> str:
+    """Short name of a policy and its parameters."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
+    return f"{settings['name']}-{digest[:8]}"

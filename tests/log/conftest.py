@@ -1,0 +1,11 @@
+"""Fixtures for all tests of logs. ``making_events`` beside it makes the events."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20_250_101)

@@ -1,0 +1,260 @@
+"""What is the DuckDB log's own: its file, its errors, its schema, and events that break their contract."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+from making_events import make_decision, make_events, make_signal, same
+
+from armwise.contracts import Decision, Event
+from armwise.errors import BadInput, LogError
+from armwise.log import DuckDBLog, open_reader
+from armwise.log.schema import COLUMNS, SCHEMA_VERSION
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log.duckdb"
+
+
+# ------------------------------------------------------------------------------------------ files that are no good
+
+
+def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match=r"the directory .*nowhere does not exist; make it first"):
+        DuckDBLog(tmp_path / "nowhere" / "log.duckdb")
+
+
+def test_a_directory_in_place_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="that is a directory; name a file"):
+        DuckDBLog(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"SQLite format 3\0" * 1000])
+def test_a_file_that_is_not_a_database(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(LogError, match="it is not a DuckDB file"):
+        DuckDBLog(path)
+    assert path.read_bytes() == content
+
+
+def test_a_damaged_file(path: Path, rng: np.random.Generator) -> None:
+    with DuckDBLog(path) as log:
+        for event in make_events(rng, 200):
+            log.append(event)
+    data = bytearray(path.read_bytes())
+    data[4096 : len(data) // 2] = rng.bytes(len(data) // 2 - 4096)
+    path.write_bytes(bytes(data))
+    with pytest.raises(LogError, match=r"cannot use the log .*log\.duckdb"):
+        DuckDBLog(path)
+
+
+def test_a_database_of_somebody_else(path: Path) -> None:
+    with duckdb.connect(str(path)) as other:
+        other.execute("CREATE TABLE customers (id INT)")
+    for opens in (DuckDBLog, open_reader):
+        with pytest.raises(LogError, match=r"not an armwise log \(it holds customers\)"):
+            opens(path)
+    with duckdb.connect(str(path)) as other:
+        assert other.execute("SHOW TABLES").fetchall() == [("customers",)]
+
+
+def test_a_log_from_a_newer_armwise(path: Path) -> None:
+    DuckDBLog(path).close()
+    with duckdb.connect(str(path)) as other:
+        other.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
+    for opens in (DuckDBLog, open_reader):
+        with pytest.raises(LogError, match=rf"schema version 99.*up to {SCHEMA_VERSION}; upgrade armwise"):
+            opens(path)
+
+
+def test_a_failed_opening_leaves_the_path_free(path: Path) -> None:
+    path.write_bytes(b"hello")
+    with pytest.raises(LogError):
+        DuckDBLog(path)
+    path.unlink()
+    DuckDBLog(path).close()
+
+
+def test_a_log_is_opened_once_in_a_process(path: Path) -> None:
+    with DuckDBLog(path) as log:
+        with pytest.raises(LogError, match="is open in this process already"):
+            DuckDBLog(path)
+        log.append(make_signal("d"))
+        log.flush()
+    DuckDBLog(path).close()
+
+
+@pytest.mark.parametrize("protected", ["file", "directory"])
+def test_a_file_that_may_not_be_written(path: Path, protected: str) -> None:
+    """Root may write anything, so a process of nobody tries."""
+    nobody = 65534
+    DuckDBLog(path).close()
+    for folder in (path.parent, *path.parent.parents[:2]):
+        folder.chmod(0o755)
+    (path if protected == "file" else path.parent).chmod(0o444 if protected == "file" else 0o555)
+    if protected == "directory":
+        path.unlink()
+    before = f"import os; os.setuid({nobody})" if os.getuid() == 0 else "pass"
+    code = f"""
+from armwise.log import DuckDBLog
+from armwise.errors import LogError
+{before}
+try: DuckDBLog({str(path)!r})
+except LogError as error: print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    path.parent.chmod(0o755)
+    assert "permission denied: let this user read and write" in done.stdout, done.stderr
+
+
+# ------------------------------------------------------------------------------------------ events that are no good
+
+
+def breaking(rng: np.random.Generator) -> dict[str, Event]:
+    good = make_decision(rng, 0, arms=3)
+    return {
+        "another length": good._replace(probability_of=np.ones(2) / 2),
+        "an arm outside": good._replace(arm="model-99"),
+        "no array": good._replace(probability_of=None),  # type: ignore[arg-type]
+        "too large": good._replace(context=good.context._replace(input_tokens=2**70)),
+        "a negative seed": good._replace(seed=-1),
+        "no text": good._replace(tenant=3),  # type: ignore[arg-type]
+        "no name": good._replace(excluded={None: "reason"}),  # type: ignore[dict-item]
+        "no id": good._replace(id=None),  # type: ignore[arg-type]
+    }
+
+
+@pytest.mark.parametrize("case", breaking(np.random.default_rng(0)))
+def test_an_event_that_breaks_its_contract_stops_no_other(
+    path: Path, rng: np.random.Generator, case: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = breaking(rng)[case]
+    with DuckDBLog(path, interval_s=60) as log:
+        sent = [make_decision(rng, 1), bad, make_signal("d"), make_decision(rng, 2)]
+        for event in sent:
+            log.append(event)
+        told = r"1 event\(s\) were lost \(positions 2 to 2\): Decision breaks its contract"
+        with pytest.raises(LogError, match=told):
+            log.flush()
+        log.flush()
+        assert [position for position, _ in log.events()] == [1, 3, 4]
+        assert log.health.lost == 1
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    with DuckDBLog(path) as log:
+        assert log.position == 4
+        [gap] = log.gaps()
+        assert (gap.first, gap.last, gap.events) == (2, 2, 1)
+
+
+def test_text_that_has_no_utf8_is_kept_as_its_escape(path: Path, rng: np.random.Generator) -> None:
+    with DuckDBLog(path) as log:
+        log.append(make_decision(rng, 1)._replace(tenant="a\ud800b"))
+        [(_, decision)] = log.events()
+        assert isinstance(decision, Decision)
+        assert decision.tenant == "a\\ud800b"
+
+
+# ------------------------------------------------------------------------------------------ the rest
+
+
+def test_wide_holes_are_jumped_over(path: Path, rng: np.random.Generator) -> None:
+    with DuckDBLog(path) as log:
+        log.append(make_signal("d", "first"))
+        log.flush()
+        with log.cursor() as cursor:
+            cursor.execute("INSERT INTO gaps VALUES (2, 5000000000, 'pruned', 0.0)")
+    with DuckDBLog(path) as log:
+        assert log.position == 5_000_000_000
+        log.append(make_signal("d", "last"))
+        assert [position for position, _ in log.events()] == [1, 5_000_000_001]
+
+
+def test_the_signal_kinds_are_kept_unless_others_are_given(path: Path) -> None:
+    def kinds(log: DuckDBLog) -> dict[str, float | None]:
+        return {row["kind"]: row["quality"] for row in log.query("SELECT * FROM signal_kinds").to_pylist()}
+
+    with DuckDBLog(path) as log:
+        assert kinds(log)["thumbs_up"] == 1.0
+        assert kinds(log)["rating"] is None
+    with DuckDBLog(path, signal_values={"smile": 0.8}) as log:
+        assert kinds(log) == {"smile": 0.8}
+    with DuckDBLog(path) as log:
+        assert kinds(log) == {"smile": 0.8}
+
+
+def test_policy_versions_are_written_once(path: Path) -> None:
+    with DuckDBLog(path) as log:
+        log.record_policy("p-1", spec='{"name": "thompson"}', feature_version="f-1", at=1.0)
+        log.append(make_signal("d"))
+        log.record_policy("p-1", spec="{}", feature_version="f-2", at=2.0)
+        log.record_policy("p-2", spec="{}", feature_version="f-2", at=2.0)
+        rows = log.query("SELECT version, position, feature_version, spec FROM policy_versions ORDER BY 1").to_pylist()
+    assert rows == [
+        {"version": "p-1", "position": 0, "feature_version": "f-1", "spec": '{"name": "thompson"}'},
+        {"version": "p-2", "position": 1, "feature_version": "f-2", "spec": "{}"},
+    ]
+
+
+def test_no_prompt_has_a_place_in_the_schema() -> None:
+    assert not {"prompt", "messages", "text", "content"} & {name for columns in COLUMNS.values() for name in columns}
+
+
+def test_many_threads_read_while_one_writes(path: Path, rng: np.random.Generator) -> None:
+    events = make_events(rng, 3000)
+    decisions = [event for event in events if isinstance(event, Decision)]
+    failures: list[BaseException] = []
+    with DuckDBLog(path, interval_s=0.001) as log:
+        done = threading.Event()
+
+        def read() -> None:
+            try:
+                while not done.is_set():
+                    position = log.position
+                    found = [at for at, _ in log.events(max(0, position - 20))]
+                    assert found[: min(20, position)] == list(range(max(0, position - 20) + 1, position + 1))
+                    log.decision(decisions[0].id)
+                    log.signals(decisions[0].id)
+                    log.query("SELECT count(*) FROM rewarded")
+            except BaseException as error:
+                failures.append(error)
+                raise
+
+        readers = [threading.Thread(target=read) for _ in range(2)]
+        for reader in readers:
+            reader.start()
+        for event in events:
+            log.append(event)
+            if rng.random() < 0.01:
+                log.flush()
+        done.set()
+        for reader in readers:
+            reader.join()
+        assert not failures
+        assert all(same(event, sent) for (_, event), sent in zip(log.events(), events, strict=True))
+
+
+def test_a_bad_query_is_a_log_error(path: Path) -> None:
+    with DuckDBLog(path) as log, pytest.raises(LogError, match=r"cannot read the log .*nonsense"):
+        log.query("SELECT nonsense FROM rewarded")
+
+
+@pytest.mark.parametrize("option", ["publish_every_s", "publish_every_rows"])
+def test_bad_options_are_refused(path: Path, option: str) -> None:
+    with pytest.raises(BadInput, match=f"{option} must be above 0, got 0"):
+        DuckDBLog(path, **{option: 0})  # type: ignore[arg-type]
+    assert not path.exists()
+
+
+def test_a_collected_log_closes_itself(path: Path) -> None:
+    DuckDBLog(path, interval_s=60).append(make_signal("d"))
+    with DuckDBLog(path) as log:
+        assert log.position == 1

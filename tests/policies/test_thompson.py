@@ -1,0 +1,60 @@
+"""The marginals of Thompson sampling, against the sampling itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from armwise.arrays import sigmoid
+from armwise.contracts import Posterior
+from armwise.policies.thompson import best_arm_probabilities, normal_cdf
+
+STEPS = np.linspace(0.0, 1.0, 65)
+
+
+def monte_carlo(belief: Posterior, penalty: np.ndarray, draws: int = 200_000) -> np.ndarray:
+    scores = np.random.default_rng(0).normal(belief.mean, belief.deviation, (draws, len(penalty)))
+    utility = (sigmoid(scores) if belief.logit else scores) - penalty
+    return np.bincount(utility.argmax(axis=1), minlength=len(penalty)) / draws
+
+
+@pytest.mark.parametrize("logit", [True, False])
+@pytest.mark.parametrize("arms", [2, 3, 10, 40])
+@pytest.mark.parametrize("spread", [0.05, 0.5])
+def test_marginals_agree_with_sampling(arms: int, logit: bool, spread: float) -> None:
+    rng = np.random.default_rng(arms)
+    for _ in range(3):
+        deviation = spread * rng.uniform(0.5, 2.0, arms)
+        belief = Posterior(rng.normal(1.0, 2 * spread, arms), deviation, logit)
+        penalty = rng.uniform(0, spread / 4, arms)
+        got = best_arm_probabilities(belief, penalty, STEPS)
+        assert got.sum() == pytest.approx(1.0)
+        assert np.abs(got - monte_carlo(belief, penalty)).max() < 0.012
+
+
+def test_marginals_where_deviations_differ_tenfold() -> None:
+    belief = Posterior(np.array([1.0, 1.05, 0.9]), np.array([0.03, 0.3, 0.1]), False)
+    expected = monte_carlo(belief, np.zeros(3))
+    assert np.abs(best_arm_probabilities(belief, np.zeros(3), STEPS) - expected).max() < 0.02
+
+
+def test_two_arms_have_a_closed_form() -> None:
+    belief = Posterior(np.array([0.6, 0.5]), np.array([0.1, 0.15]), False)
+    expected = stats.norm.cdf((0.6 - 0.5) / np.hypot(0.1, 0.15))
+    assert best_arm_probabilities(belief, np.zeros(2), STEPS)[0] == pytest.approx(expected, abs=0.003)
+
+
+def test_certainty_takes_all() -> None:
+    belief = Posterior(np.array([0.2, 0.9, 0.5]), np.zeros(3), False)
+    assert best_arm_probabilities(belief, np.zeros(3), STEPS).tolist() == [0.0, 1.0, 0.0]
+    assert best_arm_probabilities(belief, np.array([0.0, 0.8, 0.0]), STEPS).tolist() == [0.0, 0.0, 1.0]
+
+
+def test_the_table_of_the_normal_is_within_its_stated_error() -> None:
+    z = np.linspace(-12, 12, 200_001)
+    got = normal_cdf(z.copy())
+    assert np.abs(got - stats.norm.cdf(z)).max() <= 2.0e-4
+    assert got.min() >= 1e-12
+    assert got.max() <= 1.0
+    assert (np.diff(got) >= 0).all()
