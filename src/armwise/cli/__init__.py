@@ -1,0 +1,30 @@
+"""The command line: thin shells around the library, one file per command. Every one that computes takes ``--json``."""
+
+import sys
+
+import typer
+
+from armwise.cli.demo import demo
+from armwise.cli.doctor import doctor
+from armwise.cli.route import route
+from armwise.cli.simulate import simulate
+from armwise.errors import ArmwiseError
+
+app = typer.Typer(
+    name="armwise",
+    help="An adaptive LLM router: learns which model answers best for its price, and proves it from its own log.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for command in (demo, route, simulate, doctor):
+    app.command()(command)
+
+
+def main() -> None:
+    """Entry point: errors of armwise become one line and exit code 2, without a traceback."""
+    try:
+        app()
+    except ArmwiseError as error:
+        print(f"armwise: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,51 @@
+"""``armwise doctor``."""
+
+import json
+from typing import Any
+
+from rich.table import Table
+
+from armwise.cli.common import Config, Json, console
+from armwise.config import load_config
+from armwise.router import Router
+
+
+def doctor(config: Config, as_json: Json = False) -> None:
+    """Check a configuration and say what it would do."""
+    settings = load_config(config)
+    router = Router.from_config(settings, log=None)
+    pool = [arm.models[0] for arm in router.pool()]
+    objective = settings.objective.model_dump(exclude_none=True)
+    found: dict[str, Any] = {
+        "config": str(config),
+        "models": [
+            {
+                "name": model.name,
+                "input_usd_per_mtok": model.input_usd_per_mtok,
+                "output_usd_per_mtok": model.output_usd_per_mtok,
+                "context_window": model.context_window,
+                "clearance": model.clearance,
+                "residency": model.residency,
+            }
+            for model in pool
+        ],
+        "disabled": [model.name for model in settings.models if not model.enabled],
+        "objective": objective,
+        "policy": settings.policy_settings(),
+        "features": {"version": router.encoder.version, "dimension": len(router.encoder.names)},
+        "log": settings.log.path,
+    }
+    if as_json:
+        print(json.dumps(found))
+        return
+    table = Table("model", "USD/M input", "USD/M output", "context", "clearance", "residency")
+    for row in found["models"]:
+        table.add_row(*("-" if value is None else str(value) for value in row.values()))
+    console.print(table)
+    console.print(f"objective  {objective}")
+    console.print(f"policy     {found['policy']}")
+    console.print(f"features   {found['features']['version']}, {found['features']['dimension']} dimensions")
+    console.print(f"log        {settings.log.path or 'none: nothing survives a restart'}")
+    if found["disabled"]:
+        console.print(f"disabled   {', '.join(found['disabled'])}")
+    console.print(f"[green]{config} is sound[/green]")

@@ -1,0 +1,6 @@
+"""Typed settings: one file per section, read once, checked whole, frozen."""
+
+from armwise.config.load import load_config, parse_config
+from armwise.config.router import RouterConfig
+
+__all__ = ["RouterConfig", "load_config", "parse_config"]

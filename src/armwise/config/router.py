@@ -1,0 +1,66 @@
+"""A whole configuration file: one section per concern."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from armwise.config.base import PositiveInt, Settings
+from armwise.config.objective import ObjectiveSettings, Tradeoff
+from armwise.config.pool import ModelSettings
+from armwise.contracts import Model
+from armwise.errors import BadInput, unknown
+from armwise.policies import make_policy
+
+
+class LogSettings(Settings):
+    """Where decisions are kept."""
+
+    path: str | None = "armwise.duckdb"
+    snapshot_every: PositiveInt = 20_000
+
+
+class RouterConfig(Settings):
+    """A whole configuration file."""
+
+    models: Annotated[list[ModelSettings], Field(min_length=1)]
+    objective: ObjectiveSettings = ObjectiveSettings(tradeoff=Tradeoff())
+    policy: str | dict[str, Any] = "thompson"
+    features: dict[str, Any] = Field(default_factory=dict)
+    log: LogSettings = LogSettings()
+    seed: int | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_log(cls, data: Any) -> Any:
+        """``log: armwise.duckdb`` and ``log: null`` are short for ``log: {path: ...}``."""
+        if isinstance(data, dict) and "log" in data and not isinstance(data["log"], dict):
+            return {**data, "log": {"path": data["log"]}}
+        return data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RouterConfig:
+        names = [model.name for model in self.models]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"models: duplicate name {', '.join(map(repr, twice))}; every model needs its own")
+        reference = self.objective.min_cost.reference if self.objective.min_cost else None
+        if reference is not None and reference not in names:
+            raise ValueError(f"objective.min_cost.reference: {unknown('model', reference, names)}")
+        try:
+            settings = self.policy_settings()
+            if "name" not in settings:
+                raise BadInput("name is missing")
+            make_policy(dimension=2, **settings)
+        except (BadInput, TypeError) as error:
+            raise ValueError(f"policy: {error}") from error
+        return self
+
+    def policy_settings(self) -> dict[str, Any]:
+        """Name and parameters of the policy."""
+        return {"name": self.policy} if isinstance(self.policy, str) else dict(self.policy)
+
+    def records(self) -> list[Model]:
+        """The enabled models of the pool."""
+        return [model.record() for model in self.models if model.enabled]
