@@ -2,7 +2,7 @@
 #   make demo    replay real outcomes through the router and show what it saves
 #   make test    run the tests
 #   make check   lint, format and types
-#   make bench   measure time against peers
+#   make bench   every figure of the spine, beside peers
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -26,7 +26,7 @@ format: $(BIN)/.installed-dev
 	$(BIN)/ruff check --fix
 
 bench: $(BIN)/.installed-bench
-	$(BIN)/python benchmarks/decide.py
+	$(BIN)/python benchmarks/spine.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

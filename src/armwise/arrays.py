@@ -1,8 +1,9 @@
-"""Arrays that grow by a slot, and the few numeric helpers that several rooms share. Numpy only."""
+"""Arrays that grow by a slot, and the few numeric helpers that several rooms share."""
 
 import math
 
 import numpy as np
+from scipy.special import expit
 
 from armwise.contracts import Vector
 
@@ -16,7 +17,7 @@ def grown(array: np.ndarray, count: int) -> np.ndarray:
 
 def sigmoid(score: Vector) -> Vector:
     """1 / (1 + exp(-score)), safe for scores of any size."""
-    quality: Vector = 1.0 / (1.0 + np.exp(np.minimum(-score, 500.0)))
+    quality: Vector = expit(score)
     return quality
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from armwise.arrays import sigmoid
 from armwise.contracts import Posterior
-from armwise.policies.thompson import best_arm_probabilities, normal_cdf
+from armwise.policies import marginals
+from armwise.policies.marginals import best_arm_probabilities, by_numpy
 
-STEPS = np.linspace(0.0, 1.0, 65)
+NODES = 64
 
 
 def monte_carlo(belief: Posterior, penalty: np.ndarray, draws: int = 200_000) -> np.ndarray:
@@ -28,7 +31,7 @@ def test_marginals_agree_with_sampling(arms: int, logit: bool, spread: float) ->
         deviation = spread * rng.uniform(0.5, 2.0, arms)
         belief = Posterior(rng.normal(1.0, 2 * spread, arms), deviation, logit)
         penalty = rng.uniform(0, spread / 4, arms)
-        got = best_arm_probabilities(belief, penalty, STEPS)
+        got = best_arm_probabilities(belief, penalty, NODES)
         assert got.sum() == pytest.approx(1.0)
         assert np.abs(got - monte_carlo(belief, penalty)).max() < 0.012
 
@@ -36,25 +39,38 @@ def test_marginals_agree_with_sampling(arms: int, logit: bool, spread: float) ->
 def test_marginals_where_deviations_differ_tenfold() -> None:
     belief = Posterior(np.array([1.0, 1.05, 0.9]), np.array([0.03, 0.3, 0.1]), False)
     expected = monte_carlo(belief, np.zeros(3))
-    assert np.abs(best_arm_probabilities(belief, np.zeros(3), STEPS) - expected).max() < 0.02
+    assert np.abs(best_arm_probabilities(belief, np.zeros(3), NODES) - expected).max() < 0.02
 
 
 def test_two_arms_have_a_closed_form() -> None:
     belief = Posterior(np.array([0.6, 0.5]), np.array([0.1, 0.15]), False)
     expected = stats.norm.cdf((0.6 - 0.5) / np.hypot(0.1, 0.15))
-    assert best_arm_probabilities(belief, np.zeros(2), STEPS)[0] == pytest.approx(expected, abs=0.003)
+    assert best_arm_probabilities(belief, np.zeros(2), NODES)[0] == pytest.approx(expected, abs=0.003)
 
 
 def test_certainty_takes_all() -> None:
     belief = Posterior(np.array([0.2, 0.9, 0.5]), np.zeros(3), False)
-    assert best_arm_probabilities(belief, np.zeros(3), STEPS).tolist() == [0.0, 1.0, 0.0]
-    assert best_arm_probabilities(belief, np.array([0.0, 0.8, 0.0]), STEPS).tolist() == [0.0, 0.0, 1.0]
+    assert best_arm_probabilities(belief, np.zeros(3), NODES).tolist() == [0.0, 1.0, 0.0]
+    assert best_arm_probabilities(belief, np.array([0.0, 0.8, 0.0]), NODES).tolist() == [0.0, 0.0, 1.0]
 
 
-def test_the_table_of_the_normal_is_within_its_stated_error() -> None:
-    z = np.linspace(-12, 12, 200_001)
-    got = normal_cdf(z.copy())
-    assert np.abs(got - stats.norm.cdf(z)).max() <= 2.0e-4
-    assert got.min() >= 1e-12
-    assert got.max() <= 1.0
-    assert (np.diff(got) >= 0).all()
+@pytest.mark.skipif(not marginals.COMPILED, reason="the compiled kernel was not built: no compiler at installation")
+@pytest.mark.parametrize("logit", [True, False])
+@pytest.mark.parametrize("arms", [1, 2, 12, 200])
+def test_the_compiled_kernel_and_numpy_agree(arms: int, logit: bool) -> None:
+    rng = np.random.default_rng(arms)
+    for _ in range(50):
+        deviation = np.where(rng.random(arms) < 0.2, 0.0, rng.lognormal(-1.0, 1.0, arms))
+        belief = Posterior(rng.normal(1.0, 2.0, arms), deviation, logit)
+        penalty = rng.exponential(0.2, arms)
+        compiled = best_arm_probabilities(belief, penalty, NODES)
+        np.testing.assert_allclose(compiled, by_numpy(belief, penalty, NODES), atol=1e-7)
+
+
+def test_the_compiled_kernel_is_there_where_it_must_be() -> None:
+    assert marginals.COMPILED or "CI" not in os.environ
+
+
+def test_arrays_of_different_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"one length|broadcast"):
+        best_arm_probabilities(Posterior(np.zeros(3), np.ones(2), False), np.zeros(3), NODES)

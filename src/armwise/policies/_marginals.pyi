@@ -1,0 +1,3 @@
+from armwise.contracts import Vector
+
+def best_arm(mean: Vector, deviation: Vector, penalty: Vector, out: Vector, nodes: int, logit: bool) -> None: ...
