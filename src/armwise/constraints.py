@@ -66,6 +66,10 @@ class Pool:
             raise UnknownModel(unknown("arm", name, self._slot_of))
         return self._slot_of[name]
 
+    def slots_of(self, names: tuple[str, ...]) -> tuple[int, ...]:
+        """Slots of those of the arms that are still in the pool."""
+        return tuple([self._slot_of[name] for name in names if name in self._slot_of])
+
     def add(self, arm: Arm) -> int:
         """Give an arm the next slot."""
         slot = len(self.arms)

@@ -14,7 +14,8 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, field, fields
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from enum import IntEnum
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,8 @@ class Model:
     family: str | None = None
     quality_prior: float | None = None
     """Expected mean quality before anything is measured, in [0, 1]."""
+    profile: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """Benchmark -> published score in [0, 1]. Models of like profiles share what is learned of them."""
     provider: str = "openai"
     """Wire format: ``openai``, ``anthropic`` or ``gemini``."""
     upstream: str | None = None
@@ -99,6 +102,15 @@ class Model:
         for name in ("input_usd_per_mtok", "output_usd_per_mtok", "context_window", "max_output_tokens", "latency_ms"):
             _check_number(owner, name, getattr(self, name))
         _check_number(owner, "quality_prior", self.quality_prior, 0.0, 1.0)
+        profile: object = self.profile
+        if not isinstance(profile, Mapping):
+            raise BadInput(
+                f"{owner}.profile must map benchmarks to scores, got {type(profile).__name__} {profile!r:.80}"
+            )
+        for benchmark, score in self.profile.items():
+            _check_name(f"{owner}.profile", benchmark)
+            _check_number(owner, f"profile[{benchmark!r}]", score, 0.0, 1.0)
+        object.__setattr__(self, "profile", dict(self.profile))
         modalities: object = self.modalities
         if isinstance(modalities, str):
             raise BadInput(f"{owner}.modalities must be a collection of names, got the string {modalities!r}")
@@ -469,6 +481,15 @@ class Experience(NamedTuple):
     weight: float = 1.0
     replaces: float | None = None
     """The quality learned earlier for the same decision, where this lesson is its correction."""
+    actions: tuple[int, ...] | None = None
+    """Slots of the action set that the arm was drawn from, where known; else it was drawn from all arms."""
+
+
+class Knowledge(IntEnum):
+    """What a quality engine can tell of every arm, and what a policy needs to be told. Each includes those before."""
+
+    MEAN = 1
+    POSTERIOR = 2
 
 
 class Policy(Protocol):
@@ -501,6 +522,13 @@ class Policy(Protocol):
 
 class QualityModel(Protocol):
     """A regression engine: predicts the quality of every arm and learns online from single lessons."""
+
+    knowledge: ClassVar[Knowledge]
+
+    @property
+    def dimension(self) -> int:
+        """Length of the context vectors."""
+        ...
 
     @property
     def spec(self) -> Mapping[str, Any]:

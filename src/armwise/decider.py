@@ -153,7 +153,15 @@ class Decider:
             decision.trade,
         )
         self.policy.learn(
-            Experience(decision.context.vector, slot, quality, decision.propensity, float(taken[0]), replaces=before)
+            Experience(
+                decision.context.vector,
+                slot,
+                quality,
+                decision.propensity,
+                float(taken[0]),
+                replaces=before,
+                actions=self.pool.slots_of(decision.arms),
+            )
         )
         self.pacer.judged(decision, quality, before)
 

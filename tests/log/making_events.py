@@ -77,6 +77,7 @@ def make_pool_change(name: str = "model-1", action: str = "add") -> PoolChange:
         modalities=frozenset({"text", "image"}),
         residency="eu",
         quality_prior=0.1 + 0.2,
+        profile={"mmlu": 0.7},
     )
     arm = Arm(f"plan of {name}", models=(model, Model("other")), plan="cascade", options={"at": 0.7, "order": ["a", 1]})
     return PoolChange(action=action, arm=arm, at=1.7e9)  # type: ignore[arg-type]

@@ -14,7 +14,13 @@ from armwise.predictors import ENGINES
 from helpers import assert_same_state, contexts, model
 
 D = 5
-FITTING = [(name, engine) for name in POLICIES for engine in ENGINES if (name, engine) != ("thompson", "vw")]
+FITTING = [
+    (name, engine)
+    for name, policy in POLICIES.items()
+    for engine in ENGINES
+    if ENGINES[engine].knowledge >= policy.needs and (engine == policy.engine or name in ("thompson", "squarecb"))
+]
+"""Every policy on its own engine, and every engine under a policy of either need."""
 SEED = 7
 
 
@@ -140,6 +146,16 @@ def test_inputs_are_left_alone(setting: tuple[str, str]) -> None:
     policy.learn(Experience(x, 1, 0.7, replaces=0.5))
 
 
+@pytest.mark.parametrize("quality", [float("nan"), float("inf"), -0.1, 1.5])
+def test_a_quality_that_is_none_is_refused_and_teaches_nothing(setting: tuple[str, str], quality: float) -> None:
+    policy = build(setting)
+    teach(policy, 5)
+    before = policy.state()
+    with pytest.raises(BadInput, match=r"must be in \[0, 1\], got"):
+        policy.learn(Experience(contexts(1, 2, D)[0], 1, quality))
+    assert_same_state(policy.state(), before)
+
+
 def test_one_arm_is_certain(setting: tuple[str, str]) -> None:
     policy = build(setting, 1)
     choice = policy.choose(contexts(1, 0, D)[0], slots(0), np.array([0.3]), seed=SEED)
@@ -225,7 +241,7 @@ def test_the_spec_builds_its_like_and_tells_engines_and_parameters_apart(setting
     ("settings", "says"),
     [
         ({"name": "tompson"}, "did you mean 'thompson'"),
-        ({"name": "thompson", "engine": "vw"}, "needs an engine with a posterior"),
+        ({"name": "thompson", "engine": "vw"}, "needs an engine with a posterior .logistic, linear.*got 'vw'"),
         ({"name": "thompson", "engine": "logistik"}, "did you mean 'logistic'"),
         ({"name": "thompson", "gamma": 3}, "policy 'thompson'.*gamma"),
         ({"name": "squarecb", "gamma": 0}, "gamma > 0"),

@@ -25,6 +25,7 @@ class ModelSettings(Settings):
     latency_ms: Positive | None = None
     family: str | None = None
     quality_prior: Probability | None = None
+    profile: dict[str, Probability] = Field(default_factory=dict)
     provider: Literal["openai", "anthropic", "gemini"] = "openai"
     upstream: str | None = None
     base_url: str | None = None

@@ -1,33 +1,41 @@
-"""Policies: context and action set -> probabilities. One algorithm, one file; any of them by name from the config."""
+"""Policies: context and action set -> probabilities. One algorithm, one file; any of them by name from the config.
 
-from collections.abc import Callable, Mapping
+docs/policies.md says what each is for, and where its theory stops.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 from armwise.contracts import Policy
 from armwise.errors import BadInput, unknown
-from armwise.policies.base import draw
+from armwise.policies.base import ModelPolicy, draw
 from armwise.policies.greedy import EpsilonGreedy
 from armwise.policies.squarecb import SquareCB
 from armwise.policies.thompson import ThompsonSampling
 from armwise.policies.uniform import Uniform
-from armwise.predictors import make_quality_model
+from armwise.predictors import ENGINES, make_quality_model
 
-__all__ = ["POLICIES", "EpsilonGreedy", "SquareCB", "ThompsonSampling", "Uniform", "draw", "make_policy"]
+__all__ = ["POLICIES", "EpsilonGreedy", "ModelPolicy", "SquareCB", "ThompsonSampling", "Uniform", "draw", "make_policy"]
 
-POLICIES: Mapping[str, Callable[..., Policy]] = {
+POLICIES: Mapping[str, type[ModelPolicy]] = {
     policy.name: policy for policy in (ThompsonSampling, SquareCB, EpsilonGreedy, Uniform)
 }
 
 
 def make_policy(
-    name: str, dimension: int, *, engine: str = "logistic", model: Mapping[str, Any] | None = None, **parameters: Any
+    name: str,
+    dimension: int,
+    *,
+    engine: str | None = None,
+    model: Mapping[str, Any] | None = None,
+    **parameters: Any,
 ) -> Policy:
     """Build a policy by name.
 
     Args:
         name: a key of :data:`POLICIES`.
         dimension: length of the context vectors.
-        engine: the quality engine it stands on, a key of :data:`armwise.predictors.ENGINES`.
+        engine: the quality engine it stands on, a key of :data:`armwise.predictors.ENGINES`; by default the policy's.
         model: parameters of the engine.
         parameters: parameters of the policy.
 
@@ -36,10 +44,13 @@ def make_policy(
     """
     if name not in POLICIES:
         raise BadInput(unknown("policy", name, POLICIES))
-    quality = make_quality_model(engine, dimension, **(model or {}))
-    if POLICIES[name] is ThompsonSampling and not hasattr(quality, "posterior"):
-        raise BadInput(f"policy 'thompson' needs an engine with a posterior (linear, logistic), got {engine!r}")
+    kind = POLICIES[name]
+    engine = kind.engine if engine is None else engine
+    settings = dict(model or {})
+    if engine in ENGINES and ENGINES[engine].knowledge < kind.needs:
+        able = ", ".join(known for known, maker in ENGINES.items() if maker.knowledge >= kind.needs)
+        raise BadInput(f"policy {name!r} needs an engine with a {kind.needs.name.lower()} ({able}), got {engine!r}")
     try:
-        return POLICIES[name](quality, **parameters)
+        return kind.build(lambda: make_quality_model(engine, dimension, **settings), **parameters)
     except TypeError as error:
         raise BadInput(f"policy {name!r}: {error}") from error

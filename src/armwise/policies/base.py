@@ -1,12 +1,15 @@
 """What the policies share: the policy that stands on a quality model, and the one helper that draws."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
 from armwise.arrays import uniform
-from armwise.contracts import Arm, Choice, Experience, QualityModel, Slots, State, Vector
+from armwise.contracts import Arm, Choice, Experience, Knowledge, QualityModel, Slots, State, Vector
+from armwise.errors import BadInput
 
 
 def draw(probabilities: Vector, seed: int) -> tuple[int, float]:
@@ -29,10 +32,19 @@ def draw(probabilities: Vector, seed: int) -> tuple[int, float]:
 class ModelPolicy:
     """A policy that explores around the predictions of a quality model. Subclasses say how, in ``choose``."""
 
-    name = "model"
+    name: ClassVar[str] = "model"
+    needs: ClassVar[Knowledge] = Knowledge.MEAN
+    """What its engine has to be able to tell."""
+    engine: ClassVar[str] = "logistic"
+    """The engine it stands on where none is named."""
 
     def __init__(self, model: QualityModel) -> None:
         self.model = model
+
+    @classmethod
+    def build(cls, make_model: Callable[[], QualityModel], **parameters: Any) -> ModelPolicy:
+        """The policy over as many new models as it needs: one, unless a subclass says otherwise."""
+        return cls(make_model(), **parameters)
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -47,6 +59,13 @@ class ModelPolicy:
         raise NotImplementedError
 
     def learn(self, experience: Experience) -> None:
+        """Take in one lesson.
+
+        Raises:
+            BadInput: if its quality is not a number in [0, 1]; nothing is learned.
+        """
+        if not 0.0 <= experience.quality <= 1.0:
+            raise BadInput(f"the quality of a lesson must be in [0, 1], got {experience.quality!r}")
         self.model.learn(experience)
 
     def add_arm(self, arm: Arm) -> int:
@@ -64,3 +83,22 @@ def one_hot(position: int, count: int) -> Vector:
     out = np.zeros(count)
     out[position] = 1.0
     return out
+
+
+def best_of(value: Vector, floor: float = 0.0) -> Vector:
+    """Probabilities of a rule that takes the highest ``value``, ties alike, but leaves ``floor`` to all arms alike."""
+    best: Vector = (value == value.max()).astype(np.float64)
+    best *= (1.0 - floor) / best.sum()
+    best += floor / len(best)
+    return best
+
+
+def check_share(owner: str, name: str, value: float) -> float:
+    """A share of the traffic.
+
+    Raises:
+        BadInput: if it is not a number in [0, 1].
+    """
+    if not 0.0 <= value <= 1.0:
+        raise BadInput(f"{owner} needs {name} in [0, 1], got {value!r}")
+    return value

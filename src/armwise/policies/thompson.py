@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from armwise.arrays import sigmoid
-from armwise.contracts import BayesianModel, Choice, Posterior, Slots, Vector
+from armwise.contracts import BayesianModel, Choice, Knowledge, Posterior, Slots, Vector
 from armwise.errors import BadInput
 from armwise.policies.base import ModelPolicy
 from armwise.policies.marginals import best_arm_probabilities
@@ -24,6 +24,7 @@ class ThompsonSampling(ModelPolicy):
     """
 
     name = "thompson"
+    needs = Knowledge.POSTERIOR
     model: BayesianModel
 
     def __init__(self, model: BayesianModel, *, scale: float = 0.6, horizon: float = 100.0, nodes: int = 64) -> None:

@@ -4,10 +4,10 @@ Quality engines (one protocol, :class:`armwise.contracts.QualityModel`): ``logis
 through VowpalWabbit.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-from armwise.contracts import QualityModel
+from armwise.contracts import Knowledge, QualityModel
 from armwise.errors import BadInput, unknown
 from armwise.predictors.cost import CostModel
 from armwise.predictors.linear import LinearModel
@@ -17,7 +17,17 @@ from armwise.predictors.vw import VWModel
 
 __all__ = ["ENGINES", "CostModel", "LinearModel", "LogisticModel", "PooledLogModel", "VWModel", "make_quality_model"]
 
-ENGINES: Mapping[str, Callable[..., QualityModel]] = {
+
+class Engine(Protocol):
+    """A class of quality models."""
+
+    @property
+    def knowledge(self) -> Knowledge: ...
+
+    def __call__(self, *args: Any, **kwargs: Any) -> QualityModel: ...
+
+
+ENGINES: Mapping[str, Engine] = {
     "logistic": LogisticModel,
     "linear": LinearModel,
     "vw": VWModel,

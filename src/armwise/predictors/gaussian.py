@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from armwise.arrays import grown
-from armwise.contracts import Arm, Experience, Posterior, Slots, State, Vector
+from armwise.contracts import Arm, Experience, Knowledge, Posterior, Slots, State, Vector
 from armwise.errors import BadInput, SnapshotError
 
 
@@ -24,6 +24,7 @@ class GaussianArms:
         BadInput: on parameters out of range.
     """
 
+    knowledge: ClassVar[Knowledge] = Knowledge.POSTERIOR
     logit = False
 
     def __init__(

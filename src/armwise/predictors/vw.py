@@ -1,11 +1,11 @@
 """Quality by VowpalWabbit: a pooled linear regression with a residual per arm."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from armwise.contracts import Arm, Experience, Slots, State, Vector
+from armwise.contracts import Arm, Experience, Knowledge, Slots, State, Vector
 from armwise.errors import BadInput, SnapshotError
 
 try:
@@ -30,6 +30,8 @@ class VWModel:
     Raises:
         BadInput: if VW does not take the arguments.
     """
+
+    knowledge: ClassVar[Knowledge] = Knowledge.MEAN
 
     def __init__(self, dimension: int, *, arguments: str = "--learning_rate 0.5 --l2 1e-6") -> None:
         if vw is None:
