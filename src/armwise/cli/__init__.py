@@ -22,9 +22,9 @@ for command in (demo, route, simulate, doctor):
 
 
 def main() -> None:
-    """Entry point: errors of armwise become one line and exit code 2, without a traceback."""
+    """Entry point: errors of armwise and of the file system become one line and exit code 2, without a traceback."""
     try:
         app()
-    except ArmwiseError as error:
+    except (ArmwiseError, OSError) as error:
         print(f"armwise: {error}", file=sys.stderr)
         sys.exit(2)

@@ -13,7 +13,7 @@ from armwise.router import Router
 def doctor(config: Config, as_json: Json = False) -> None:
     """Check a configuration and say what it would do."""
     settings = load_config(config)
-    router = Router.from_config(settings, log=None)
+    router = Router.from_config(config, log=None)
     pool = [arm.models[0] for arm in router.pool()]
     objective = settings.objective.model_dump(exclude_none=True)
     found: dict[str, Any] = {
