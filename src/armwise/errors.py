@@ -11,6 +11,7 @@
     │   ├── BudgetExhausted  a hard stop that the caller asked for
     │   └── NotAuthorised    a key is missing, wrong, or not of the right kind
     ├── ProviderError        an upstream model is at fault: another arm or a later try may succeed
+    │   └── NoAnswer         no arm that could be tried for a request answered it
     └── StateError           stored state is at fault
         ├── LogError         the log cannot be read or written
         └── SnapshotError    a policy snapshot is damaged, foreign or incompatible
@@ -18,9 +19,9 @@
 Each class carries ``status``, the HTTP status by which the gateway answers, so that translation happens in one place.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ArmwiseError(Exception):
@@ -90,6 +91,40 @@ class ProviderError(ArmwiseError):
     """An upstream model failed to answer."""
 
     status: ClassVar[int] = 502
+
+
+class NoAnswer(ProviderError):
+    """Every arm that was tried for a request failed, or its stream broke in the middle.
+
+    Attributes:
+        status: HTTP status of the last failure.
+        decision_id, arm: of the decision.
+        gave_up: arm -> why it was given up, in the order they were tried.
+        attempts: every upstream call made, as :class:`armwise.contracts.Attempt`.
+        retry_after_s: when the last one allows another call, if it says so.
+        received: what had come of a stream that broke, as a chat completion.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 502,
+        decision_id: str = "",
+        arm: str = "",
+        gave_up: Mapping[str, str] | None = None,
+        attempts: Sequence[Any] = (),
+        retry_after_s: float | None = None,
+        received: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status  # type: ignore[misc]  # the last failure's, not the class's
+        self.decision_id = decision_id
+        self.arm = arm
+        self.gave_up = dict(gave_up or {})
+        self.attempts = tuple(attempts)
+        self.retry_after_s = retry_after_s
+        self.received = received
 
 
 class StateError(ArmwiseError):

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
+import os
 import secrets
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from armwise.config import RouterConfig, load_config
-from armwise.contracts import Arm, Decision, Encoder, Event, Log, Model, PoolChange, Request, Signal
+from armwise.contracts import Arm, Attempt, Decision, Encoder, Event, Log, Model, PoolChange, Request, Signal
 from armwise.decider import Decider
 from armwise.errors import BadInput, ConfigError, StateError, unknown
 from armwise.features import TextEncoder
 from armwise.learning import OnlineLearner
 from armwise.log import open_log
+from armwise.orchestration import Answer, AnswerStream, BlockingAnswerStream, Fallback, Orchestrator
 from armwise.pacing import Objective, make_pacer
 from armwise.policies import make_policy
 from armwise.predictors.cost import usd_per_token
+from armwise.providers.blocking import BackgroundLoop
+from armwise.providers.client import ProviderClient
 from armwise.providers.prices import price
+from armwise.providers.retry import RetryPolicy
+from armwise.providers.wire import Endpoint
 from armwise.registry import SnapshotStore
 from armwise.rewards import check_signal
 
@@ -32,6 +40,8 @@ logger = logging.getLogger("armwise")
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
+_RETRY = RetryPolicy(max_retry_after_s=2.0)
+"""A provider that asks for more than two seconds is left to itself: there are other arms."""
 _TYPICAL_INPUT_TOKENS, _TYPICAL_OUTPUT_TOKENS = 500, 200
 
 
@@ -50,6 +60,8 @@ class Router:
         seed: makes the sequence of draws repeatable; ``None`` takes one from the system.
         encoder: turns requests into contexts; by default the text encoder.
         snapshot_every: events between two snapshots of what was learned.
+        client: calls the models; by default one with the keys of the environment, made when first needed.
+        fallback: when an arm is given up for the next best one.
 
     Raises:
         BadInput: on a model without price, a duplicate name, an unknown policy.
@@ -68,6 +80,8 @@ class Router:
         seed: int | None = None,
         encoder: Encoder | None = None,
         snapshot_every: int = 20_000,
+        client: ProviderClient | None = None,
+        fallback: Fallback | None = None,
     ) -> None:
         pool = _pool(models, arms)
         self.objective = objective or Objective.tradeoff()
@@ -90,6 +104,9 @@ class Router:
         )
         self._snapshot_every = snapshot_every
         self._snapshot_at = 0
+        self._client = client
+        self._fallback = fallback
+        self._background = BackgroundLoop()
         try:
             self._rebuild()
             self._reconcile(pool)
@@ -147,6 +164,75 @@ class Router:
             )
             self._learner.apply(decision, self._log.append(decision))
         return decision
+
+    # ---------------------------------------------------------------------------- answering
+
+    async def acomplete(
+        self,
+        request: Request | str | Mapping[str, Any],
+        *,
+        body: Mapping[str, Any] | None = None,
+        endpoint: Endpoint = "chat",
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """Decide, call, fall back if need be, and report what it cost and took. Quality is for you to report.
+
+        Args:
+            request: a request, a text, or the body of an OpenAI chat completion.
+            body: what to send, where it holds more than the request does: tools, formats, images and unknown fields are
+                passed through. ``model`` and ``stream`` are set for each upstream call.
+            endpoint: what is asked of the models; plans over several are for ``chat`` alone.
+            timeout_s: for all of it; by default the fallback's.
+
+        Raises:
+            BadInput: if the request cannot be read or sent.
+            NoEligibleArm: naming the constraints that excluded every arm; nothing was sent then.
+            NoAnswer: if every arm that could be tried failed.
+            ConfigError: if a key is not set, or a provider does not exist.
+        """
+        return await self.orchestrator.complete(request, body=body, endpoint=endpoint, timeout_s=timeout_s)
+
+    async def astream(
+        self,
+        request: Request | str | Mapping[str, Any],
+        *,
+        body: Mapping[str, Any] | None = None,
+        endpoint: Endpoint = "chat",
+        timeout_s: float | None = None,
+    ) -> AnswerStream:
+        """As :meth:`acomplete`, but streamed. Returns once an arm says something; until then it may fall back.
+
+        >>> async with await router.astream("...") as stream:
+        ...     async for chunk in stream: ...
+        >>> stream.answer.cost_usd
+        """
+        return await self.orchestrator.stream(request, body=body, endpoint=endpoint, timeout_s=timeout_s)
+
+    def complete(self, request: Request | str | Mapping[str, Any], **options: Any) -> Answer:
+        """As :meth:`acomplete`, for code that is not async: waits for the answer.
+
+        Inside a running event loop nothing may wait, so there it gives an awaitable: ``await router.complete(...)``.
+        """
+        work = self.acomplete(request, **options)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._background.run(work)
+        return cast(Answer, work)
+
+    def stream(self, request: Request | str | Mapping[str, Any], **options: Any) -> BlockingAnswerStream:
+        """As :meth:`astream`, for code that is not async: an iterator over chunks, with ``answer`` behind the last."""
+        return BlockingAnswerStream(self._background, self._background.run(self.astream(request, **options)))
+
+    @cached_property
+    def orchestrator(self) -> Orchestrator:
+        """Calls what was decided on."""
+        client = self._client or ProviderClient((), keys=os.environ, retry=_RETRY)
+        return Orchestrator(self, client, fallback=self._fallback)
+
+    def record(self, attempt: Attempt) -> None:
+        """Log an upstream call that was made for a decision."""
+        self._apply(attempt)
 
     # ---------------------------------------------------------------------------- learning
 
@@ -245,6 +331,15 @@ class Router:
         with self._lock:
             pool = self._decider.pool
             return tuple(pool.arms[pool.slot(name)] for name in pool.names)
+
+    def arm(self, name: str) -> Arm:
+        """One arm of the pool.
+
+        Raises:
+            UnknownModel: if it is not in the pool.
+        """
+        pool = self._decider.pool
+        return pool.arms[pool.slot(name)]
 
     def add_model(self, model: Model | str, **settings: Any) -> None:
         """Add a model while running, or give a known one new particulars (price, limits); what it taught stays.
@@ -350,6 +445,12 @@ class Router:
         self._log.flush()
         return self._snapshots.save(state, position=position, feature_version=self.encoder.version).version
 
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop, then :meth:`close`."""
+        if "orchestrator" in self.__dict__:
+            await self.orchestrator.client.aclose()
+        self.close()
+
     def close(self) -> None:
         """Flush, snapshot and release the log. Safe to call twice."""
         with self._lock:
@@ -357,6 +458,9 @@ class Router:
                 return
             self._closed = True
         try:
+            if self._background.started:
+                self._background.run(self.orchestrator.client.aclose())
+                self._background.close()
             self.snapshot()
         finally:
             self._log.close()

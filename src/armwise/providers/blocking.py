@@ -34,6 +34,11 @@ class BackgroundLoop:
             future.cancel()
             raise
 
+    @property
+    def started(self) -> bool:
+        """Whether the loop runs."""
+        return self._loop is not None
+
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:

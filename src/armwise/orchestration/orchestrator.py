@@ -1,0 +1,202 @@
+"""A request in, an answer out: decide, call, fall back within the action set, report what it cost and took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from armwise.contracts import Arm, Attempt, Decision, Model, Request
+from armwise.errors import UnknownModel
+from armwise.orchestration.answer import Answer
+from armwise.orchestration.body import body_of, checked, request_of
+from armwise.orchestration.calls import Calls
+from armwise.orchestration.fallback import Fallback
+from armwise.orchestration.plans import Ask, Draft, Plan, plan_of
+from armwise.orchestration.run import Observe, Run
+from armwise.orchestration.stream import AnswerStream, Replay, peek, wants_usage
+from armwise.providers.client import ProviderClient
+from armwise.providers.errors import UpstreamError
+from armwise.providers.stream import CompletionStream
+from armwise.providers.wire import Endpoint
+
+
+class Desk(Protocol):
+    """What is needed of a router: that it decides, knows its arms, and takes in what happened."""
+
+    def decide(self, request: Request) -> Decision: ...
+
+    def pool(self) -> tuple[Arm, ...]: ...
+
+    def arm(self, name: str) -> Arm: ...
+
+    def record(self, attempt: Attempt) -> None: ...
+
+    @property
+    def observe(self) -> Observe: ...
+
+
+class Orchestrator:
+    """Answers requests. One per router; safe to use from any number of tasks and event loops.
+
+    Args:
+        desk: decides and learns.
+        client: calls the models. A model that it does not know, or knows with other particulars, is made known to it.
+        fallback: when an arm is given up.
+        clock: monotonic seconds, the client's.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        client: ProviderClient,
+        *,
+        fallback: Fallback | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.client = client
+        self.fallback = fallback or Fallback()
+        self._desk = desk
+        self._clock = clock
+        self._plans: dict[str, tuple[Arm, Plan]] = {}
+        self._called: dict[str, Model] = {}
+
+    # ------------------------------------------------------------------------------------------ what callers use
+
+    async def complete(
+        self,
+        request: Request | str | Mapping[str, Any],
+        *,
+        body: Mapping[str, Any] | None = None,
+        endpoint: Endpoint = "chat",
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """Decide, call, and report; see :meth:`armwise.router.Router.acomplete`."""
+        run = self._begin(request, body, endpoint, timeout_s)
+        try:
+            for arm in run.arms(self._arm, self._resting):
+                try:
+                    draft = await self._plan(arm).answer(run.ask)
+                except UpstreamError as error:
+                    if run.gave_up(error):
+                        continue
+                    break
+                objection = self.fallback.objection(draft.completion)
+                if objection is None:
+                    return run.settle(draft)
+                run.objected(draft, objection)
+            return run.settle(run.kept())
+        except BaseException:
+            run.abandon()
+            raise
+
+    async def stream(
+        self,
+        request: Request | str | Mapping[str, Any],
+        *,
+        body: Mapping[str, Any] | None = None,
+        endpoint: Endpoint = "chat",
+        timeout_s: float | None = None,
+    ) -> AnswerStream:
+        """Decide, call, and stream; see :meth:`armwise.router.Router.astream`."""
+        run = self._begin(request, body, endpoint, timeout_s)
+        try:
+            for arm in run.arms(self._arm, self._resting):
+                try:
+                    opened = await self._open(arm, run)
+                except UpstreamError as error:
+                    if run.gave_up(error):
+                        continue
+                    break
+                if opened is not None:
+                    return opened
+            return self._replay(run.kept(), run)
+        except BaseException:
+            run.abandon()
+            raise
+
+    async def _open(self, arm: Arm, run: Run) -> AnswerStream | None:
+        """The arm's answer as a stream; None if there is an objection to it."""
+        opened = await self._plan(arm).stream(run.ask)
+        if isinstance(opened, CompletionStream):
+            try:
+                head, objection = await peek(opened)
+                if objection is None or objection not in self.fallback.on:
+                    return AnswerStream(run.decision, arm.name, opened, head, run)
+                async for _ in opened:  # short: it says that it says nothing
+                    pass
+            except BaseException:
+                await opened.aclose()
+                raise
+            run.objected(Draft(opened.completion), objection)
+            return None
+        objection = self.fallback.objection(opened.completion)
+        if objection is None:
+            return self._replay(opened, run)
+        run.objected(opened, objection)
+        return None
+
+    def _replay(self, draft: Draft, run: Run) -> AnswerStream:
+        source = Replay(draft, include_usage=wants_usage(run.ask.body))
+        return AnswerStream(run.decision, run.arm, source, (), run)
+
+    # ------------------------------------------------------------------------------------------ parts
+
+    def _begin(
+        self,
+        request: Request | str | Mapping[str, Any],
+        body: Mapping[str, Any] | None,
+        endpoint: Endpoint,
+        timeout_s: float | None,
+    ) -> Run:
+        began = self._clock()
+        if isinstance(request, str):
+            request = Request.from_text(request)
+        elif isinstance(request, Mapping):
+            body = request if body is None else body
+            request = request_of(request, endpoint)
+        body = body_of(request) if body is None else checked(body)
+        if endpoint != "chat":
+            request = self._only_plain(request)
+        decision = self._desk.decide(request)
+        return Run(
+            Ask(body, Calls(self.client, decision.id, endpoint, self._desk.record), decision),
+            fallback=self.fallback,
+            observe=self._desk.observe,
+            clock=self._clock,
+            began=began,
+            timeout_s=timeout_s or self.fallback.timeout_s,
+        )
+
+    def _only_plain(self, request: Request) -> Request:
+        """The request, kept to arms that call one model of the format that has the other endpoints."""
+        plain = {arm.name for arm in self._desk.pool() if arm.plan == "single" and arm.models[0].provider == "openai"}
+        return replace(request, arms=frozenset(plain if request.arms is None else plain & request.arms))
+
+    def _arm(self, name: str) -> Arm | None:
+        """The particulars of an arm, whose models can be called from now on; None if it left the pool meanwhile."""
+        try:
+            arm = self._desk.arm(name)
+        except UnknownModel:
+            return None
+        for model in arm.models:
+            if self._called.get(model.name) is not model:
+                self._introduce(model)
+        return arm
+
+    def _introduce(self, model: Model) -> None:
+        """Let the client know a model, unless it came with it and is called for the first time."""
+        if model.name in self._called or model.name not in {known.name for known in self.client.models}:
+            self.client.add_model(model)
+        self._called[model.name] = model
+
+    def _resting(self, arm: Arm) -> bool:
+        """Whether an arm needs a model that cannot be called now."""
+        return not all(self.client.healthy(model.name) for model in arm.models)
+
+    def _plan(self, arm: Arm) -> Plan:
+        known = self._plans.get(arm.name)
+        if known is None or known[0] is not arm:
+            known = self._plans[arm.name] = (arm, plan_of(arm))
+        return known[1]

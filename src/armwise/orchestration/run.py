@@ -1,0 +1,172 @@
+"""One request on its way: the arms it tried, and how its account is closed. It is closed once, in one of three ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Protocol
+
+from armwise.contracts import Arm, Decision
+from armwise.errors import NoAnswer
+from armwise.orchestration.answer import Answer
+from armwise.orchestration.fallback import Fallback, said
+from armwise.orchestration.plans import Ask, Draft
+from armwise.providers.errors import Rejected, UpstreamError
+
+SOURCE = "armwise"
+"""Source of the signals by which the router reports what it measured itself."""
+
+
+class Observe(Protocol):
+    """:meth:`armwise.router.Router.observe`, as far as it is needed here."""
+
+    def __call__(
+        self,
+        decision_id: str,
+        *,
+        cost_usd: float | None = None,
+        latency_ms: float | None = None,
+        output_tokens: float | None = None,
+        error: bool | None = None,
+        source: str = "app",
+    ) -> bool: ...
+
+
+class Run:
+    """Args:
+    ask: what is asked, with the decision and the calls made for it.
+    fallback: the rule.
+    observe: reports to the router.
+    clock: monotonic seconds.
+    began: instant of the clock.
+    timeout_s: for the whole request.
+    """
+
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        fallback: Fallback,
+        observe: Observe,
+        clock: Callable[[], float],
+        began: float,
+        timeout_s: float,
+    ) -> None:
+        self.ask = ask
+        self.decision: Decision = ask.decision
+        self.arm = ask.decision.arm
+        """The arm under way, or that answered."""
+        self._fallback = fallback
+        self._observe = observe
+        self._clock = clock
+        self._began = began
+        self._deadline = began + timeout_s
+        self._gave_up: dict[str, str] = {}
+        self._kept: list[tuple[str, str, Draft]] = []
+        self._errors: list[UpstreamError] = []
+        self._closed = False
+
+    # ------------------------------------------------------------------------------------------ trying
+
+    def arms(self, arm_of: Callable[[str], Arm | None], resting: Callable[[Arm], bool]) -> Iterator[Arm]:
+        """The arms to try, one after another, each with its deadline set."""
+        calls = self.ask.calls
+
+        def failed() -> Collection[str]:
+            return calls.failed
+
+        for arm in self._fallback.arms(self.decision, arm_of, failed, resting):
+            now = self._clock()
+            if now >= self._deadline and self._gave_up:
+                return
+            self.arm = arm.name
+            alone = len(self.decision.arms) == 1 or len(self._gave_up) + 1 >= self._fallback.max_arms
+            calls.deadline = self._deadline if alone else min(self._deadline, now + self._fallback.arm_timeout_s)
+            yield arm
+
+    def gave_up(self, error: UpstreamError) -> bool:
+        """The arm under way failed. Returns whether another may be tried."""
+        self._gave_up[self.arm] = error.attempt_status
+        self._errors.append(error)
+        return self._fallback.forgives(error)
+
+    def objected(self, draft: Draft, objection: str) -> None:
+        """The arm under way answered, but there is an objection: it is delivered only if no arm does better."""
+        self._gave_up[self.arm] = objection
+        self._kept.append((objection, self.arm, draft))
+
+    def kept(self) -> Draft:
+        """The answer to deliver though there is an objection to it: a refusal rather than an empty one.
+
+        Raises:
+            NoAnswer: if there is none.
+        """
+        if not self._kept:
+            raise self._no_answer(self._errors[-1] if self._errors else None)
+        _, self.arm, draft = min(self._kept, key=lambda kept: kept[0] == "empty")
+        return draft
+
+    # ------------------------------------------------------------------------------------------ ends
+
+    def settle(self, draft: Draft) -> Answer:
+        """The arm under way answered. Reports, and gives the answer with its account."""
+        self._closed = True
+        calls, completion = self.ask.calls, draft.completion
+        answer = Answer(
+            decision=self.decision,
+            arm=self.arm,
+            completion=completion,
+            attempts=tuple(calls.attempts),
+            cost_usd=calls.cost_usd,
+            latency_ms=self._elapsed_ms(),
+            confidence=draft.confidence,
+            gave_up=self._gave_up,
+        )
+        self._observe(
+            self.decision.id,
+            error=True if answer.fell_back else None,
+            cost_usd=answer.cost_usd,
+            latency_ms=answer.latency_ms,
+            output_tokens=float(completion.usage.output_tokens),
+            source=SOURCE,
+        )
+        return answer
+
+    def broke(self, error: UpstreamError) -> NoAnswer:
+        """The answer broke in the middle of its stream. Reports, and gives the error to raise."""
+        self._gave_up[self.arm] = error.attempt_status
+        self._errors.append(error)
+        return self._no_answer(error)
+
+    def abandon(self) -> None:
+        """The caller went away, or was at fault. What was billed is reported; nothing is said of the arm."""
+        if self._closed:
+            return
+        self._closed = True
+        if self.ask.calls.attempts:
+            self._observe(self.decision.id, cost_usd=self.ask.calls.cost_usd, source=SOURCE)
+
+    def _no_answer(self, error: UpstreamError | None) -> NoAnswer:
+        self._closed = True
+        asked_wrongly = bool(self._errors) and all(isinstance(error, Rejected) for error in self._errors)
+        if self.ask.calls.attempts or not asked_wrongly:
+            self._observe(
+                self.decision.id,
+                error=None if asked_wrongly else True,  # what every model rejects is not the arm's failure
+                cost_usd=self.ask.calls.cost_usd,
+                latency_ms=self._elapsed_ms(),
+                source=SOURCE,
+            )
+        return NoAnswer(
+            f"no arm of decision {self.decision.id} answered: {said(self._gave_up)}"
+            + (f" (last: {error})" if error is not None else ""),
+            status=error.status if error is not None else 503,
+            decision_id=self.decision.id,
+            arm=self.decision.arm,
+            gave_up=self._gave_up,
+            attempts=tuple(self.ask.calls.attempts),
+            retry_after_s=error.retry_after_s if error is not None else None,
+            received=error.received if error is not None else None,
+        )
+
+    def _elapsed_ms(self) -> float:
+        return 1000.0 * (self._clock() - self._began)
