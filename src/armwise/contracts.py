@@ -377,6 +377,10 @@ def penalty(cost_usd: Vector, latency_ms: Vector, trade: Trade) -> Vector:
 # ---------------------------------------------------------------------------------------------- what came back
 
 
+RETRACTION = "retraction"
+"""The kind of a signal that takes another one back."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Signal:
     """One piece of evidence about how a decision went.
@@ -395,6 +399,8 @@ class Signal:
     event_id: str
     at: float = 0.0
     """Unix time, seconds, when the signal was received."""
+    retracts: str | None = None
+    """Of a ``retraction``: the event id, of the same decision and source, that is taken back."""
 
     def __post_init__(self) -> None:
         for name in ("decision_id", "kind", "source", "event_id"):
@@ -402,6 +408,11 @@ class Signal:
             if not isinstance(value, str) or not value:
                 raise BadInput(f"Signal.{name} must be a non-empty string, got {value!r}")
         _check_number("Signal", "value", self.value, -math.inf)
+        if (self.kind == RETRACTION) != bool(self.retracts):
+            raise BadInput(
+                f"Signal.retracts names the event that a {RETRACTION!r} takes back, and only that; "
+                f"got {self.retracts!r} with kind {self.kind!r}"
+            )
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -418,6 +429,10 @@ class Outcome:
     latency_ms: float | None = None
     output_tokens: float | None = None
     error: bool = False
+    deviation: float = 0.0
+    """Standard deviation of the error of ``quality``; 0 where it is taken at its word."""
+    judging_usd: float = 0.0
+    """What judging it has cost so far."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -445,7 +460,48 @@ class PoolChange:
     at: float = 0.0
 
 
-Event: TypeAlias = Decision | Signal | Attempt | PoolChange
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgeDraw:
+    """Whether a judge was to look at a decision, and the exact probability with which it was drawn.
+
+    Logged for the decisions that were passed over too, so that what judges never saw is censored by a known mechanism.
+    """
+
+    decision_id: str
+    judge: str
+    probability: float
+    drawn: bool
+    at: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_number("JudgeDraw", "probability", self.probability, 0.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceChange:
+    """What the word of a source of signals is worth from ``at`` on, until its next change.
+
+    A quality that it reports is read as ``slope * quality + offset`` with a standard deviation of ``noise`` (``None``:
+    as its kind declares). Where ``training`` is False its signals are kept, but say nothing. Part of the log, so that
+    replay and SQL see what the service saw.
+    """
+
+    source: str
+    offset: float = 0.0
+    slope: float = 1.0
+    noise: float | None = None
+    weight: float = 1.0
+    training: bool = True
+    reason: str = ""
+    at: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_name("SourceChange", self.source)
+        for name, low in (("offset", -math.inf), ("slope", -math.inf), ("noise", 0.0), ("weight", 0.0)):
+            _check_number("SourceChange", name, getattr(self, name), low)
+
+
+Event: TypeAlias = Decision | Signal | Attempt | PoolChange | JudgeDraw | SourceChange
 """All that may change what is learned. The learner's state is the fold of these, in the order of the log."""
 
 
@@ -479,8 +535,11 @@ class Experience(NamedTuple):
     penalty: float = 0.0
     """What the arm's predicted cost and latency took off its quality at the time; utility = quality - penalty."""
     weight: float = 1.0
+    """What the lesson counts, from 0 to 1; 0 takes the one it replaces back and puts nothing in its place."""
     replaces: float | None = None
     """The quality learned earlier for the same decision, where this lesson is its correction."""
+    replaced_weight: float = 1.0
+    """The weight that ``replaces`` was learned with."""
     actions: tuple[int, ...] | None = None
     """Slots of the action set that the arm was drawn from, where known; else it was drawn from all arms."""
 

@@ -29,6 +29,7 @@ from armwise.pacing import Pacer, expected_usd
 from armwise.policies.base import draw
 from armwise.predictors import CostModel, PooledLogModel
 from armwise.predictors.cost import usd_per_token
+from armwise.rewards import lesson_weight
 
 
 class Decider:
@@ -126,12 +127,14 @@ class Decider:
         if known.cost_usd is not None and known.cost_usd != before.cost_usd:
             reserved = expected_usd(decision) if before.cost_usd is None else before.cost_usd
             self.pacer.billed(decision, known.cost_usd - reserved)
+        if known.judging_usd != before.judging_usd:
+            self.pacer.billed(decision, known.judging_usd - before.judging_usd)
         if decision.arm not in self.pool:
             return  # it left the pool since: its bill counts, but its slot learns no more
         slot = self.pool.slot(decision.arm)
         vector = decision.context.vector
-        if known.quality is not None and known.quality != before.quality:
-            self._learn_quality(decision, slot, known.quality, before.quality)
+        if (known.quality, known.deviation) != (before.quality, before.deviation):
+            self._learn_quality(decision, slot, known, before)
         if known.error:
             return  # what a failed call cost or took says nothing of an answer's length
         if before.cost_usd is None and before.output_tokens is None:
@@ -145,13 +148,15 @@ class Decider:
         if known.latency_ms is not None and before.latency_ms is None:
             self.latencies.learn(vector, slot, known.latency_ms)
 
-    def _learn_quality(self, decision: Decision, slot: int, quality: float, before: float | None) -> None:
+    def _learn_quality(self, decision: Decision, slot: int, known: Outcome, before: Outcome) -> None:
         position = decision.arms.index(decision.arm)
         taken = penalty(
             decision.predictions.cost_usd[position : position + 1],
             decision.predictions.latency_ms[position : position + 1],
             decision.trade,
         )
+        quality = before.quality if known.quality is None else known.quality  # None: all of it was retracted
+        assert quality is not None
         self.policy.learn(
             Experience(
                 decision.context.vector,
@@ -159,11 +164,14 @@ class Decider:
                 quality,
                 decision.propensity,
                 float(taken[0]),
-                replaces=before,
+                weight=lesson_weight(known),
+                replaces=before.quality,
+                replaced_weight=1.0 if before.quality is None else lesson_weight(before),
                 actions=self.pool.slots_of(decision.arms),
             )
         )
-        self.pacer.judged(decision, quality, before)
+        if known.quality is not None and known.quality != before.quality:
+            self.pacer.judged(decision, known.quality, before.quality)
 
     # ---------------------------------------------------------------------------- what is remembered
 

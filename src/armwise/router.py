@@ -34,7 +34,7 @@ from armwise.providers.prices import price
 from armwise.providers.retry import RetryPolicy
 from armwise.providers.wire import Endpoint
 from armwise.registry import SnapshotStore
-from armwise.rewards import check_signal
+from armwise.rewards import RULES, RewardRules
 
 logger = logging.getLogger("armwise")
 
@@ -62,6 +62,7 @@ class Router:
         snapshot_every: events between two snapshots of what was learned.
         client: calls the models; by default one with the keys of the environment, made when first needed.
         fallback: when an arm is given up for the next best one.
+        rewards: how signals become rewards; by default :data:`armwise.rewards.RULES`.
 
     Raises:
         BadInput: on a model without price, a duplicate name, an unknown policy.
@@ -82,6 +83,7 @@ class Router:
         snapshot_every: int = 20_000,
         client: ProviderClient | None = None,
         fallback: Fallback | None = None,
+        rewards: RewardRules | None = None,
     ) -> None:
         pool = _pool(models, arms)
         self.objective = objective or Objective.tradeoff()
@@ -92,13 +94,14 @@ class Router:
         self._lock = threading.RLock()
         self._policy = {"name": policy} if isinstance(policy, str) else dict(policy)
         self._cost_ref_usd = _typical_usd(pool)
+        self._rules = rewards or RULES
         self._decider, self._learner = self._fresh()
         self._encode = self.encoder.encode
         self._seed = secrets.randbits(64) if seed is None else seed & _MASK
         self._prefix = f"{int(time.time() * 1000):011x}{secrets.token_hex(3)}"
         self._made = 0
         self._closed = False
-        self._log = open_log(log)
+        self._log = open_log(log, rules=self._rules)
         self._snapshots = (
             SnapshotStore(Path(f"{log}.snapshots")) if isinstance(log, (str, Path)) and log != ":memory:" else None
         )
@@ -299,7 +302,7 @@ class Router:
 
     def _take(self, signals: list[Signal]) -> bool:
         for signal in signals:
-            check_signal(signal)
+            self._rules.check(signal)
         with self._lock:
             _, known = self._learner.case(signals[0].decision_id, self._log.position + 1)
             keys = {signal.key for signal in known}
@@ -382,7 +385,7 @@ class Router:
             policy_version=_policy_version(self._policy),
             feature_version=self.encoder.version,
         )
-        return decider, OnlineLearner(decider, recall=self._recall)
+        return decider, OnlineLearner(decider, recall=self._recall, rules=self._rules)
 
     def _recall(self, decision_id: str, position: int) -> tuple[Decision, list[Signal]] | None:
         decision = self._log.decision(decision_id)
@@ -392,8 +395,8 @@ class Router:
         """Take over the latest snapshot, then replay the rest of the log."""
         snapshot = self._snapshots.latest(at_most=self._log.position) if self._snapshots else None
         learned_to = 0
-        if snapshot is not None and self._decider.accepts(snapshot.state):
-            self._decider.restore(snapshot.state)
+        if snapshot is not None and self._learner.accepts(snapshot.state):
+            self._learner.restore(snapshot.state)
             learned_to = snapshot.position
         self._learner.replay(self._log.events(learned_to))
         self._snapshot_at = learned_to
@@ -440,7 +443,7 @@ class Router:
         if self._snapshots is None:
             return None
         with self._lock:
-            position, state = self._log.position, self._decider.state()
+            position, state = self._log.position, self._learner.state()
             self._snapshot_at = position
         self._log.flush()
         return self._snapshots.save(state, position=position, feature_version=self.encoder.version).version

@@ -10,10 +10,12 @@ from armwise.contracts import (
     Context,
     Decision,
     Event,
+    JudgeDraw,
     Model,
     PoolChange,
     Predictions,
     Signal,
+    SourceChange,
     Trade,
 )
 
@@ -83,6 +85,20 @@ def make_pool_change(name: str = "model-1", action: str = "add") -> PoolChange:
     return PoolChange(action=action, arm=arm, at=1.7e9)  # type: ignore[arg-type]
 
 
+def make_retraction(decision_id: str, of: str, event_id: str = "r", source: str = "app") -> Signal:
+    return Signal(
+        decision_id=decision_id, kind="retraction", source=source, event_id=event_id, retracts=of, at=1.7e9 + 1
+    )
+
+
+def make_draw(decision_id: str, probability: float = 0.1, judge: str = "judge:a") -> JudgeDraw:
+    return JudgeDraw(decision_id=decision_id, judge=judge, probability=probability, drawn=probability > 0.5, at=1.7e9)
+
+
+def make_source_change(source: str, at: float = 1.7e9, **settings: float) -> SourceChange:
+    return SourceChange(source=source, at=at, reason="drift é", **settings)  # type: ignore[arg-type]
+
+
 def make_events(rng: np.random.Generator, count: int) -> list[Event]:
     """A mixture in which each kind follows each."""
     events: list[Event] = [make_pool_change(POOL[0]), make_pool_change(POOL[1])]
@@ -98,8 +114,14 @@ def make_events(rng: np.random.Generator, count: int) -> list[Event]:
         if draw < 0.8:
             kind = ("quality", "cost_usd", "thumbs_up", "error")[number % 4]
             events.append(make_signal(about, f"e-{number}", kind, float(rng.random())))
-        elif draw < 0.97:
+        elif draw < 0.9:
             events.append(make_attempt(about, number % 3))
+        elif draw < 0.92:
+            events.append(make_retraction(about, f"e-{number - 1}", f"r-{number}"))
+        elif draw < 0.95:
+            events.append(make_draw(about, float(rng.random())))
+        elif draw < 0.97:
+            events.append(make_source_change("app", 1.7e9 + number, offset=float(rng.normal()), noise=0.1))
         else:
             events.append(make_pool_change(POOL[number % 12], "remove" if number % 2 else "add"))
     return events

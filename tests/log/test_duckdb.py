@@ -12,12 +12,15 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
-from making_events import make_decision, make_events, make_signal, same
+from making_events import make_decision, make_draw, make_events, make_signal, same
 
 from armwise.contracts import Decision, Event
 from armwise.errors import BadInput, LogError
 from armwise.log import DuckDBLog, open_reader
+from armwise.log.encode import encode
+from armwise.log.migrations import MIGRATIONS
 from armwise.log.schema import COLUMNS, SCHEMA_VERSION
+from armwise.rewards import RewardRules, SignalKind
 
 
 @pytest.fixture
@@ -178,17 +181,44 @@ def test_wide_holes_are_jumped_over(path: Path, rng: np.random.Generator) -> Non
         assert [position for position, _ in log.events()] == [1, 5_000_000_001]
 
 
-def test_the_signal_kinds_are_kept_unless_others_are_given(path: Path) -> None:
-    def kinds(log: DuckDBLog) -> dict[str, float | None]:
-        return {row["kind"]: row["quality"] for row in log.query("SELECT * FROM signal_kinds").to_pylist()}
+def test_the_rules_are_kept_unless_others_are_given(path: Path) -> None:
+    def kinds(log: DuckDBLog) -> dict[str, tuple[float | None, ...]]:
+        rows = log.query("SELECT * FROM signal_kinds").to_pylist()
+        return {row["kind"]: (row["at_zero"], row["at_one"], row["variance"], row["weight"]) for row in rows}
+
+    def window(log: DuckDBLog) -> list[float]:
+        return log.query("SELECT final_after_s FROM reward_rules").column(0).to_pylist()
 
     with DuckDBLog(path) as log:
-        assert kinds(log)["thumbs_up"] == 1.0
-        assert kinds(log)["rating"] is None
-    with DuckDBLog(path, signal_values={"smile": 0.8}) as log:
-        assert kinds(log) == {"smile": 0.8}
+        assert kinds(log)["quality"] == (0.0, 1.0, 0.0, 1.0)
+        assert kinds(log)["error"][:2] == (None, 0.0)
+        assert window(log) == [7 * 86_400.0]
+    smile = SignalKind(at_zero=0.8, at_one=0.8, reliability=0.5, weight=2.0)
+    with DuckDBLog(path, rules=RewardRules(kinds={"smile": smile}, final_after_s=60.0)) as log:
+        assert kinds(log) == {"smile": (0.8, 0.8, 0.2, 2.0)}
     with DuckDBLog(path) as log:
-        assert kinds(log) == {"smile": 0.8}
+        assert kinds(log) == {"smile": (0.8, 0.8, 0.2, 2.0)}
+        assert window(log) == [60.0]
+
+
+def test_a_log_of_the_first_version_is_brought_up_to_date(path: Path, rng: np.random.Generator) -> None:
+    decision, signal = make_decision(rng, 1), make_signal("d-000001", "e", "thumbs_up", 1.0)
+    with duckdb.connect(path, config={"storage_compatibility_version": "v1.4.0"}) as old:
+        for statement in MIGRATIONS[0]:
+            old.execute(statement)
+        old.execute("INSERT INTO meta VALUES ('log_id', 'old'), ('schema_version', '1')")
+        tables, _ = encode([(1, decision), (2, signal)])
+        for name, rows in tables.items():
+            old.register("batch", rows)
+            columns = ", ".join(f'"{column}"' for column in rows.column_names if column != "retracts")
+            old.execute(f"INSERT INTO {name} BY NAME SELECT {columns} FROM batch")
+    with pytest.raises(LogError, match=r"schema version 1, older than .*open it for writing once"):
+        open_reader(path)
+    with DuckDBLog(path) as log:
+        log.append(make_draw("d-000001"))
+        assert [event for _, event in log.events()][1:] == [signal, make_draw("d-000001")]
+        [row] = log.query("SELECT quality, judging_probability FROM rewarded").to_pylist()
+        assert row == {"quality": 1.0, "judging_probability": None}
 
 
 def test_policy_versions_are_written_once(path: Path) -> None:

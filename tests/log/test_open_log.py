@@ -12,11 +12,12 @@ from making_events import make_decision, make_signal
 
 from armwise.errors import BadInput, LogError
 from armwise.log import DuckDBLog, MemoryLog, NullLog, open_log
+from armwise.rewards import RewardRules
 
 
 def test_a_path_opens_a_file(tmp_path: Path) -> None:
     for spec in (tmp_path / "a.duckdb", str(tmp_path / "b.duckdb")):
-        log = open_log(spec, signal_values={"smile": 1.0})
+        log = open_log(spec, rules=RewardRules())
         assert isinstance(log, DuckDBLog)
         log.close()
         assert Path(spec).exists()

@@ -165,3 +165,33 @@ def test_parameters_out_of_range(parameters: dict[str, float], says: str) -> Non
         LogisticModel(4, **parameters)
     with pytest.raises(BadInput, match="dimension"):
         LogisticModel(0)
+
+
+@pytest.mark.parametrize(("weight", "replaced"), [(1.0, 1.0), (0.9, 0.35), (0.2, 0.8), (0.0, 0.6)])
+def test_linear_correction_of_quality_and_weight_is_exact_however_late(weight: float, replaced: float) -> None:
+    x, y = contexts(30, 2, D), np.random.default_rng(2).random(30)
+    corrected, right = two_arms(LinearModel), two_arms(LinearModel)
+    for i, row in enumerate(x):
+        corrected.learn(Experience(row, 0, 0.1 if i == 3 else y[i], weight=replaced if i == 3 else 1.0))
+        if i != 3 or weight:
+            right.learn(Experience(row, 0, y[i], weight=weight if i == 3 else 1.0))
+    corrected.learn(Experience(x[3], 0, y[3], weight=weight, replaces=0.1, replaced_weight=replaced))
+    for name in ("mean", "covariance"):
+        np.testing.assert_allclose(corrected.state()[name], right.state()[name], atol=1e-12)
+    assert corrected.lessons == right.lessons
+
+
+@pytest.mark.parametrize("kind", [LinearModel, LogisticModel])
+def test_what_is_taken_back_a_hundred_times_leaves_a_belief(kind: type) -> None:
+    engine = two_arms(kind)
+    x = contexts(100, 3, D)
+    for row in x:
+        engine.learn(Experience(row, 0, 1.0))
+    for row in x:
+        engine.learn(Experience(row, 0, 1.0, weight=0.0, replaces=1.0))
+    assert engine.lessons == 0
+    state, prior = engine.state(), two_arms(kind).state()
+    assert np.linalg.eigvalsh(state["covariance"][0]).min() > 0
+    if kind is LinearModel:
+        np.testing.assert_allclose(state["mean"][0], prior["mean"][0], atol=1e-10)
+        np.testing.assert_allclose(state["covariance"][0], prior["covariance"][0], atol=1e-10)

@@ -3,10 +3,10 @@
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from armwise.contracts import Decision, Event, PoolChange, Signal
+from armwise.contracts import Decision, Event, PoolChange, Signal, SourceChange, State
 from armwise.decider import Decider
 from armwise.errors import CallerError, UnknownDecision
-from armwise.rewards import resolve
+from armwise.rewards import RULES, RewardRules, Standing, resolve
 
 Recall = Callable[[str, int], tuple[Decision, list[Signal]] | None]
 """Decision id, position -> the decision and its signals before that position, from the log; None if it has none."""
@@ -19,9 +19,11 @@ class OnlineLearner:
     depend on how much is kept in memory. ``memory`` bounds the number of decisions kept.
     """
 
-    def __init__(self, decider: Decider, *, recall: Recall, memory: int = 50_000) -> None:
+    def __init__(self, decider: Decider, *, recall: Recall, memory: int = 50_000, rules: RewardRules = RULES) -> None:
         self.decider = decider
         self.memory = memory
+        self.rules = rules
+        self.standing = Standing()
         self._recall = recall
         self._open: OrderedDict[str, tuple[Decision, list[Signal]]] = OrderedDict()
 
@@ -34,6 +36,8 @@ class OnlineLearner:
             self._learn(event, position)
         elif isinstance(event, PoolChange):
             self.decider.change_pool(event)
+        elif isinstance(event, SourceChange):
+            self.standing.add(event)
 
     def replay(self, events: Iterable[tuple[int, Event]]) -> None:
         """Fold a stretch of the log. A change of the pool that was refused when it was asked for is refused again.
@@ -71,11 +75,34 @@ class OnlineLearner:
             return
         if any(known.key == signal.key for known in signals):
             return
-        before = resolve(signals)
+        before = resolve(signals, self.rules, self.standing)
         signals.append(signal)
         if decision.id not in self._open:
             self._keep(decision, signals)
-        self.decider.learn(decision, resolve(signals), before)
+        self.decider.learn(decision, resolve(signals, self.rules, self.standing), before)
+
+    # ---------------------------------------------------------------------------- what is remembered
+
+    def state(self) -> State:
+        """All that was learned from the events so far: the decider's state, and what the sources are worth."""
+        return {**self.decider.state(), "standing": self.standing.state(), "rules": repr(self.rules)}
+
+    def accepts(self, state: State) -> bool:
+        """Whether a saved state was learned by this policy and these rules; if not, the log is replayed.
+
+        Raises:
+            SnapshotError: if it was learned from other features.
+        """
+        return self.decider.accepts(state) and state.get("rules") == repr(self.rules)
+
+    def restore(self, state: State) -> None:
+        """Take over a saved state.
+
+        Raises:
+            SnapshotError: if it was learned from other features or by another policy.
+        """
+        self.decider.restore(state)
+        self.standing.restore(state["standing"])
 
     def _keep(self, decision: Decision, signals: list[Signal]) -> None:
         self._open[decision.id] = (decision, signals)

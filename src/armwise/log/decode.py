@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from armwise.contracts import Attempt, Context, Decision, PoolChange, Predictions, Signal, Trade, Vector
+from armwise.contracts import (
+    Attempt,
+    Context,
+    Decision,
+    JudgeDraw,
+    PoolChange,
+    Predictions,
+    Signal,
+    SourceChange,
+    Trade,
+    Vector,
+)
 from armwise.log.events import arm_from_json
 from armwise.log.writer import Numbered
 
@@ -102,4 +113,6 @@ _DECODERS: dict[str, Callable[[Mapping[str, pa.ChunkedArray]], Iterator[Any]]] =
     "signals": _records(Signal),
     "attempts": _records(Attempt),
     "pool_changes": _records(_pool_change),
+    "judge_draws": _records(JudgeDraw),
+    "source_changes": _records(SourceChange),
 }

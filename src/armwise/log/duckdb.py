@@ -21,8 +21,9 @@ from armwise.log.events import check_event
 from armwise.log.health import Gap, LogHealth
 from armwise.log.publish import PublishedLog, publish, published_directory, read_published
 from armwise.log.reading import Reading, Span, first_of_key
-from armwise.log.schema import EVENT_TABLES, explain, open_database, prepare, schema_version
+from armwise.log.schema import EVENT_TABLES, SCHEMA_VERSION, explain, open_database, prepare, schema_version
 from armwise.log.writer import GroupWriter, Numbered
+from armwise.rewards import RewardRules
 
 logger = logging.getLogger("armwise.log")
 
@@ -42,7 +43,7 @@ class _Database:
     _open: ClassVar[set[Path]] = set()
     _lock: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, path: Path, signal_values: Mapping[str, float | None] | None) -> None:
+    def __init__(self, path: Path, rules: RewardRules | None) -> None:
         self.path = path
         self._key = path.resolve()
         with self._lock:
@@ -56,7 +57,7 @@ class _Database:
         self._switch = threading.Lock()
         try:
             self._own = self._connected().cursor()
-            self.id = prepare(self._own, path, signal_values)
+            self.id = prepare(self._own, path, rules)
             self.last = self._stored(self._own)
             warm_up()
         except duckdb.Error as error:
@@ -226,8 +227,8 @@ class DuckDBLog(Reading):
 
     Args:
         path: the file; made if it does not exist. Its directory has to exist.
-        signal_values: kind of user signal -> the quality it stands for (``None``: the signal's own value), for the
-            view ``rewarded``. Default: what the log has; at first, :data:`armwise.rewards.QUALITY_OF`.
+        rules: how signals become rewards, for the view ``rewarded``. Default: what the log has; at first,
+            :data:`armwise.rewards.RULES`.
         bound: most events that wait in memory; a decision over 12 arms takes about 2 kB there.
         batch: most events in one commit.
         interval_s: how long an event may wait for others to share its commit, unless ``flush`` asks.
@@ -242,7 +243,7 @@ class DuckDBLog(Reading):
         self,
         path: str | os.PathLike[str],
         *,
-        signal_values: Mapping[str, float | None] | None = None,
+        rules: RewardRules | None = None,
         bound: int = 200_000,
         batch: int = 10_000,
         interval_s: float = 0.05,
@@ -253,7 +254,7 @@ class DuckDBLog(Reading):
             if value is not None and not value > 0:
                 raise BadInput(f"{name} must be above 0, got {value!r}")
         self._path = Path(path)
-        self._database = _Database(self._path, signal_values)
+        self._database = _Database(self._path, rules)
         self._writer = GroupWriter(
             self._database.commit,
             position=self._database.last or 0,
@@ -398,7 +399,12 @@ class ReadOnlyLog(Reading):
             raise LogError(f"there is no log at {self._path}")
         self._root: duckdb.DuckDBPyConnection | None = open_database(self._path, read_only=True)
         try:
-            schema_version(self._root, self._path)
+            version = schema_version(self._root, self._path)
+            if version < SCHEMA_VERSION:
+                raise LogError(
+                    f"the log {self._path} has schema version {version}, older than {SCHEMA_VERSION}: "
+                    "open it for writing once, which brings it up to date"
+                )
             row = self._root.execute(_LAST).fetchone()
         except duckdb.Error as error:
             self.close()

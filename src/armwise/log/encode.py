@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from armwise.contracts import Attempt, Decision, PoolChange, Signal, Vector
+from armwise.contracts import Attempt, Decision, JudgeDraw, PoolChange, Signal, SourceChange, Vector
 from armwise.log.events import arm_to_json, kind_of
 from armwise.log.health import Gap
 from armwise.log.writer import Numbered
@@ -117,8 +117,8 @@ def _decisions(decisions: Sequence[Decision]) -> dict[str, Any]:
 
 
 def _signals(signals: Sequence[Signal]) -> dict[str, Any]:
-    fields = _transposed(signals, "decision_id", "kind", "value", "source", "event_id", "at")
-    decision_ids, kinds, values, sources, event_ids, ats = fields
+    fields = _transposed(signals, "decision_id", "kind", "value", "source", "event_id", "at", "retracts")
+    decision_ids, kinds, values, sources, event_ids, ats, retracts = fields
     return {
         "decision_id": _strings(decision_ids),
         "kind": _strings(kinds),
@@ -126,6 +126,7 @@ def _signals(signals: Sequence[Signal]) -> dict[str, Any]:
         "source": _strings(sources),
         "event_id": _strings(event_ids),
         "unix_time": np.asarray(ats, dtype=np.float64),
+        "retracts": _strings(retracts),
     }
 
 
@@ -165,11 +166,41 @@ def _pool_changes(changes: Sequence[PoolChange]) -> dict[str, Any]:
     }
 
 
+def _judge_draws(draws: Sequence[JudgeDraw]) -> dict[str, Any]:
+    decision_ids, judges, probabilities, drawn, ats = _transposed(
+        draws, "decision_id", "judge", "probability", "drawn", "at"
+    )
+    return {
+        "decision_id": _strings(decision_ids),
+        "judge": _strings(judges),
+        "probability": np.asarray(probabilities, dtype=np.float64),
+        "drawn": pa.array(drawn, pa.bool_()),
+        "unix_time": np.asarray(ats, dtype=np.float64),
+    }
+
+
+def _source_changes(changes: Sequence[SourceChange]) -> dict[str, Any]:
+    fields = _transposed(changes, "source", "offset", "slope", "noise", "weight", "training", "reason", "at")
+    sources, offsets, slopes, noises, weights, training, reasons, ats = fields
+    return {
+        "source": _strings(sources),
+        "offset": np.asarray(offsets, dtype=np.float64),
+        "slope": np.asarray(slopes, dtype=np.float64),
+        "noise": pa.array(noises, pa.float64()),
+        "weight": np.asarray(weights, dtype=np.float64),
+        "training": pa.array(training, pa.bool_()),
+        "reason": _strings(reasons),
+        "unix_time": np.asarray(ats, dtype=np.float64),
+    }
+
+
 _ENCODERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "decisions": _decisions,
     "signals": _signals,
     "attempts": _attempts,
     "pool_changes": _pool_changes,
+    "judge_draws": _judge_draws,
+    "source_changes": _source_changes,
 }
 
 

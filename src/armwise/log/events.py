@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import json
 
-from armwise.contracts import Arm, Attempt, Decision, Event, PoolChange, Signal, arm_as_dict, arm_from_dict
+from armwise.contracts import (
+    Arm,
+    Attempt,
+    Decision,
+    Event,
+    JudgeDraw,
+    PoolChange,
+    Signal,
+    SourceChange,
+    arm_as_dict,
+    arm_from_dict,
+)
 from armwise.errors import BadInput
 
-KINDS: tuple[type, ...] = (Decision, Signal, Attempt, PoolChange)
+KINDS: tuple[type, ...] = (Decision, Signal, Attempt, PoolChange, JudgeDraw, SourceChange)
 
 
 def check_event(event: object) -> None:
@@ -59,4 +70,6 @@ _TABLES: dict[type, str] = {
     Signal: "signals",
     Attempt: "attempts",
     PoolChange: "pool_changes",
+    JudgeDraw: "judge_draws",
+    SourceChange: "source_changes",
 }

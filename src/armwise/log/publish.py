@@ -24,7 +24,16 @@ import duckdb
 
 from armwise.errors import LogError
 from armwise.log.reading import Reading, Span
-from armwise.log.schema import COLUMNS, EVENT_TABLES, SCHEMA_VERSION, SETTINGS, SIDE_TABLES, check_version, views_sql
+from armwise.log.schema import (
+    COLUMNS,
+    EVENT_TABLES,
+    LATER_TABLES,
+    SCHEMA_VERSION,
+    SETTINGS,
+    SIDE_TABLES,
+    check_version,
+    views_sql,
+)
 
 STRETCH = 500_000
 """Most positions in one file."""
@@ -83,7 +92,8 @@ def _claim(directory: Path, log_id: str) -> None:
         owner = _meta(directory).get("log_id")
         if owner != log_id:
             raise LogError(f"cannot publish in {directory}: it holds another log ({owner}); move it away")
-        return
+        if _meta(directory).get("schema_version") == SCHEMA_VERSION:
+            return
     temporary = directory / ".meta.json.tmp"
     temporary.write_text(json.dumps({"log_id": log_id, "schema_version": SCHEMA_VERSION}), encoding="utf-8")
     _rename(temporary, meta)
@@ -148,24 +158,30 @@ def published_sql(directory: str | os.PathLike[str]) -> list[str]:
     directory = Path(directory)
     check_version(int(_meta(directory).get("schema_version", -1)), directory)
     done = stretches(directory)
-    sources = {table: [directory / table / stretch.file for stretch in done] for table in EVENT_TABLES}
-    sources.update({table: [directory / f"{table}.parquet"] for table in SIDE_TABLES})
+    sources = {table: _present(table, [directory / table / stretch.file for stretch in done]) for table in EVENT_TABLES}
+    sources.update({table: _present(table, [directory / f"{table}.parquet"]) for table in SIDE_TABLES})
     return [_view(table, files) for table, files in sources.items()] + views_sql(temporary=True)
 
 
+def _present(table: str, files: list[Path]) -> list[Path]:
+    """The files, without those of stretches that were published before there was such a table."""
+    return [path for path in files if path.exists()] if table in LATER_TABLES else files
+
+
 def _view(table: str, files: list[Path]) -> str:
+    source = _nothing(table)
     if files:
-        source = f"SELECT * FROM {_relation(files)}"
-    else:
-        columns = ", ".join(
-            f'NULL::{kind.removesuffix(" NOT NULL")} AS "{name}"' for name, kind in COLUMNS[table].items()
-        )
-        source = f"SELECT {columns} WHERE false"
+        source = f"SELECT * FROM {_relation(files)} UNION ALL BY NAME {source}"  # a column that came later is NULL
     return f"CREATE OR REPLACE TEMP VIEW {table} AS {source}"
 
 
+def _nothing(table: str) -> str:
+    columns = ", ".join(f'NULL::{kind.removesuffix(" NOT NULL")} AS "{name}"' for name, kind in COLUMNS[table].items())
+    return f"SELECT {columns} WHERE false"
+
+
 def _relation(files: list[Path]) -> str:
-    return f"read_parquet([{', '.join(map(_quoted, files))}])"
+    return f"read_parquet([{', '.join(map(_quoted, files))}], union_by_name = true)"
 
 
 class PublishedLog(Reading):
@@ -216,7 +232,9 @@ class PublishedLog(Reading):
         for stretch in self._stretches:
             if stretch.last > after:
                 files: Mapping[str, str] = {
-                    table: _relation([self._directory / table / stretch.file]) for table in EVENT_TABLES
+                    table: _relation(found) if found else f"({_nothing(table)})"
+                    for table in EVENT_TABLES
+                    for found in [_present(table, [self._directory / table / stretch.file])]
                 }
                 yield Span(max(after, stretch.first - 1), stretch.last, files)
 

@@ -16,12 +16,23 @@ from typing import Any
 import duckdb
 
 from armwise.errors import LogError
-from armwise.rewards import QUALITY_OF
+from armwise.log.migrations import MIGRATIONS
+from armwise.rewards import NOT_OF_USERS, RULES, RewardRules
 
-EVENT_TABLES: tuple[str, ...] = ("attempts", "signals", "pool_changes", "decisions")
+EVENT_TABLES: tuple[str, ...] = (
+    "attempts",
+    "signals",
+    "pool_changes",
+    "judge_draws",
+    "source_changes",
+    "decisions",
+)
 """Tables of events. Publishing goes in this order: the file of decisions closes a stretch."""
 
-SIDE_TABLES: tuple[str, ...] = ("signal_kinds", "policy_versions", "gaps")
+LATER_TABLES: frozenset[str] = frozenset({"judge_draws", "source_changes", "reward_rules"})
+"""Tables that the first version did not have: what it published lacks them."""
+
+SIDE_TABLES: tuple[str, ...] = ("signal_kinds", "reward_rules", "policy_versions", "gaps")
 """Small tables, published whole."""
 
 COLUMNS: Mapping[str, Mapping[str, str]] = {
@@ -66,6 +77,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "source": "VARCHAR",
         "event_id": "VARCHAR",
         "unix_time": "DOUBLE",
+        "retracts": "VARCHAR",
     },
     "attempts": {
         "position": "BIGINT NOT NULL",
@@ -93,23 +105,39 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "feature_version": "VARCHAR",
         "spec": "VARCHAR",
     },
-    "signal_kinds": {"kind": "VARCHAR NOT NULL", "quality": "DOUBLE"},
+    "judge_draws": {
+        "position": "BIGINT NOT NULL",
+        "decision_id": "VARCHAR NOT NULL",
+        "judge": "VARCHAR",
+        "probability": "DOUBLE",
+        "drawn": "BOOLEAN",
+        "unix_time": "DOUBLE",
+    },
+    "source_changes": {
+        "position": "BIGINT NOT NULL",
+        "source": "VARCHAR",
+        "offset": "DOUBLE",
+        "slope": "DOUBLE",
+        "noise": "DOUBLE",
+        "weight": "DOUBLE",
+        "training": "BOOLEAN",
+        "reason": "VARCHAR",
+        "unix_time": "DOUBLE",
+    },
+    "signal_kinds": {
+        "kind": "VARCHAR NOT NULL",
+        "at_zero": "DOUBLE",
+        "at_one": "DOUBLE",
+        "variance": "DOUBLE",
+        "weight": "DOUBLE",
+        "question": "VARCHAR",
+    },
+    "reward_rules": {"final_after_s": "DOUBLE"},
     "gaps": {"first": "BIGINT NOT NULL", "last": "BIGINT NOT NULL", "reason": "VARCHAR", "unix_time": "DOUBLE"},
     "meta": {"key": "VARCHAR NOT NULL", "value": "VARCHAR"},
 }
 """Table -> column -> type."""
 
-
-def _create(table: str) -> str:
-    columns = ", ".join(f'"{name}" {kind}' for name, kind in COLUMNS[table].items())
-    return f"CREATE TABLE {table} ({columns})"
-
-
-MIGRATIONS: tuple[tuple[str, ...], ...] = (tuple(_create(table) for table in COLUMNS),)
-"""What brings a log from schema version i to i + 1. Version 0 is an empty database. Append; never change one.
-
-Once a second entry exists, the first must be spelled out instead of being made from ``COLUMNS``.
-"""
 
 SCHEMA_VERSION = len(MIGRATIONS)
 
@@ -118,37 +146,99 @@ VIEWS: Mapping[str, str] = {
     "unique_signals": """
         SELECT * FROM signals
         QUALIFY row_number() OVER (PARTITION BY decision_id, source, event_id ORDER BY position) = 1""",
-    # armwise.rewards.resolve, in SQL.
-    "outcomes": """
+    # armwise.rewards.resolve, in SQL: this and the next three.
+    "standing_signals": """
+        SELECT signal.* FROM unique_signals AS signal
+        ANTI JOIN (SELECT * FROM unique_signals WHERE kind = 'retraction') AS taken_back
+          ON signal.decision_id = taken_back.decision_id AND signal.source = taken_back.source
+             AND signal.event_id = taken_back.retracts
+        WHERE signal.kind <> 'retraction'""",
+    "opinions": """
+        WITH change AS (
+            SELECT * FROM source_changes
+            QUALIFY row_number() OVER (PARTITION BY source, unix_time ORDER BY position DESC) = 1),
+        said AS (
+            SELECT signal.*, kind.question, kind.variance, kind.weight,
+                   CASE WHEN kind.at_zero IS NULL THEN CASE WHEN signal.value >= 0.5 THEN kind.at_one END
+                        WHEN kind.at_one IS NULL THEN CASE WHEN signal.value < 0.5 THEN kind.at_zero END
+                        ELSE kind.at_zero + (kind.at_one - kind.at_zero) * signal.value END AS reported
+            FROM standing_signals AS signal JOIN signal_kinds AS kind USING (kind)
+            WHERE kind.weight > 0)
+        SELECT said.decision_id, said.position, said.kind, said.source, said.question, said.unix_time, said.reported,
+               CASE WHEN change.source IS NULL THEN said.reported
+                    ELSE change.slope * said.reported + change."offset" END AS quality,
+               coalesce(change.noise * change.noise, said.variance) AS variance,
+               said.weight * coalesce(change.weight, 1.0) AS weight
+        FROM said ASOF LEFT JOIN change ON said.source = change.source AND said.unix_time >= change.unix_time
+        WHERE coalesce(change.training, true)
+        QUALIFY row_number() OVER (
+            PARTITION BY said.decision_id, said.source, said.question ORDER BY said.position DESC) = 1""",
+    "fused": """
         SELECT decision_id,
-               coalesce(max_by(value, position) FILTER (signal.kind = 'quality'),
-                        avg(coalesce(opinion.quality, value)) FILTER (opinion.kind IS NOT NULL),
-                        CASE WHEN max_by(value, position) FILTER (signal.kind = 'error') <> 0 THEN 0.0 END) AS quality,
-               max_by(value, position) FILTER (signal.kind = 'cost_usd') AS cost_usd,
-               max_by(value, position) FILTER (signal.kind = 'latency_ms') AS latency_ms,
-               max_by(value, position) FILTER (signal.kind = 'output_tokens') AS output_tokens,
-               coalesce(max_by(value, position) FILTER (signal.kind = 'error') <> 0, false) AS error,
+               greatest(least(CASE
+                   WHEN count(*) FILTER (variance = 0) = 1 THEN any_value(quality) FILTER (variance = 0)
+                   WHEN bool_or(variance = 0) THEN sum(weight * quality) FILTER (variance = 0)
+                                                   / sum(weight) FILTER (variance = 0)
+                   WHEN count(*) = 1 THEN any_value(quality)
+                   ELSE sum(weight / variance * quality) / sum(weight / variance) END, 1.0), 0.0) AS quality,
+               CASE WHEN bool_or(variance = 0) THEN 0.0
+                    ELSE sqrt(1.0 / sum(weight / nullif(variance, 0))) END AS quality_deviation,
+               max(unix_time) AS unix_time,
+               bool_or(kind <> 'judge_score') AS unasked
+        FROM opinions WHERE quality IS NOT NULL AND weight > 0
+        GROUP BY decision_id""",
+    "outcomes": f"""
+        SELECT signal.decision_id,
+               any_value(fused.quality) AS quality,
+               any_value(fused.quality_deviation) AS quality_deviation,
+               max_by(value, position) FILTER (kind = 'cost_usd') AS cost_usd,
+               max_by(value, position) FILTER (kind = 'latency_ms') AS latency_ms,
+               max_by(value, position) FILTER (kind = 'output_tokens') AS output_tokens,
+               coalesce(sum(value) FILTER (kind = 'judge_cost_usd'), 0.0) AS judging_usd,
+               coalesce(max_by(value, position) FILTER (kind = 'error') <> 0, false) AS error,
                count(*) AS signals,
-               count(*) FILTER (signal.kind = 'quality') AS quality_signals,
-               count(*) FILTER (opinion.kind IS NOT NULL) AS user_signals,
+               count(*) FILTER (kind = 'quality') AS quality_signals,
+               count(*) FILTER (kind = 'judge_score') AS judge_signals,
+               count(*) FILTER (kind IN (SELECT kind FROM signal_kinds)
+                                AND kind NOT IN {tuple(sorted(NOT_OF_USERS))!r}) AS user_signals,
                max(position) AS last_signal_position,
-               max(unix_time) AS last_signal_unix_time
-        FROM unique_signals AS signal LEFT JOIN signal_kinds AS opinion ON signal.kind = opinion.kind
+               max(signal.unix_time) AS last_signal_unix_time,
+               any_value(fused.unix_time) AS quality_unix_time,
+               any_value(fused.unasked) AS unasked
+        FROM standing_signals AS signal LEFT JOIN fused ON signal.decision_id = fused.decision_id
+        GROUP BY signal.decision_id""",
+    # Independent draws of several judges: one of them at least.
+    "judging": """
+        SELECT decision_id,
+               CASE WHEN count(*) = 1 THEN any_value(probability) ELSE 1.0 - product(1.0 - probability) END
+                   AS probability
+        FROM (SELECT * FROM judge_draws
+              QUALIFY row_number() OVER (PARTITION BY decision_id, judge ORDER BY position) = 1)
         GROUP BY decision_id""",
     "rewarded": """
         SELECT decision.*,
-               outcome.quality, outcome.cost_usd, outcome.latency_ms, outcome.output_tokens,
+               outcome.quality, outcome.quality_deviation,
+               outcome.cost_usd, outcome.latency_ms, outcome.output_tokens,
+               coalesce(outcome.judging_usd, 0.0) AS judging_usd,
                coalesce(outcome.error, false) AS error,
                coalesce(outcome.signals, 0) AS signals,
                coalesce(outcome.quality_signals, 0) AS quality_signals,
+               coalesce(outcome.judge_signals, 0) AS judge_signals,
                coalesce(outcome.user_signals, 0) AS user_signals,
-               outcome.last_signal_position, outcome.last_signal_unix_time
-        FROM decisions AS decision LEFT JOIN outcomes AS outcome ON decision.id = outcome.decision_id""",
+               outcome.last_signal_position, outcome.last_signal_unix_time,
+               CASE WHEN coalesce(outcome.unasked, false) THEN NULL ELSE judging.probability END AS judging_probability,
+               decision.unix_time + (SELECT max(final_after_s) FROM reward_rules) AS final_unix_time,
+               coalesce(outcome.quality_unix_time > decision.unix_time + (SELECT max(final_after_s) FROM reward_rules),
+                        false) AS corrected_late
+        FROM decisions AS decision
+        LEFT JOIN outcomes AS outcome ON decision.id = outcome.decision_id
+        LEFT JOIN judging ON decision.id = judging.decision_id""",
 }
 """View -> its query, in the order of their needs.
 
 ``rewarded`` has one row per decision: what was chosen and predicted, and what its signals say by now. ``quality`` NULL
-is no feedback yet, which is not zero.
+is no feedback yet, which is not zero. ``judging_probability`` is the probability with which judges were to look, also
+where they did not; NULL where no judge was asked, and where quality came by itself, with a probability nobody knows.
 """
 
 SETTINGS: Mapping[str, Any] = {
@@ -202,14 +292,13 @@ def _check_magic(path: Path) -> None:
         raise LogError(f"cannot use the log {path}: it is not a DuckDB file; name another file or move it away")
 
 
-def prepare(connection: duckdb.DuckDBPyConnection, path: Path, signal_values: Mapping[str, float | None] | None) -> str:
+def prepare(connection: duckdb.DuckDBPyConnection, path: Path, rules: RewardRules | None) -> str:
     """Bring a log that is open for writing to the present schema; returns the log's own id.
 
     Args:
         connection: of this thread.
         path: for messages.
-        signal_values: kind of user signal -> quality (``None``: the signal's own value); ``None`` keeps what the log
-            has, which at first is :data:`armwise.rewards.QUALITY_OF`.
+        rules: how signals become rewards; ``None`` keeps what the log has, at first :data:`armwise.rewards.RULES`.
 
     Raises:
         LogError: if the file is not a log, or is from a newer armwise.
@@ -226,16 +315,27 @@ def prepare(connection: duckdb.DuckDBPyConnection, path: Path, signal_values: Ma
         connection.execute("INSERT INTO meta VALUES ('schema_version', $1)", [str(SCHEMA_VERSION)])
         for statement in views_sql():
             connection.execute(statement)
-    if signal_values is None and not version:
-        signal_values = QUALITY_OF
-    if signal_values is not None:
-        known = dict(connection.execute("SELECT kind, quality FROM signal_kinds").fetchall())
-        if known != dict(signal_values):
-            connection.execute("DELETE FROM signal_kinds")
-            for kind, quality in signal_values.items():
-                connection.execute("INSERT INTO signal_kinds VALUES ($1, $2)", [kind, quality])
+    if rules is None and version < SCHEMA_VERSION:
+        rules = RULES
+    if rules is not None:
+        _keep_rules(connection, rules)
     connection.commit()
     return log_id(connection)
+
+
+def _keep_rules(connection: duckdb.DuckDBPyConnection, rules: RewardRules) -> None:
+    """Write the rules beside the signals, unless they are there."""
+    kinds = [
+        (name, kind.at_zero, kind.at_one, kind.variance, kind.weight, rules.question(name))
+        for name, kind in sorted(rules.kinds.items())
+    ]
+    if connection.execute("SELECT * FROM signal_kinds ORDER BY kind").fetchall() != kinds:
+        connection.execute("DELETE FROM signal_kinds")
+        for row in kinds:
+            connection.execute("INSERT INTO signal_kinds VALUES ($1, $2, $3, $4, $5, $6)", list(row))
+    if connection.execute("SELECT * FROM reward_rules").fetchall() != [(rules.final_after_s,)]:
+        connection.execute("DELETE FROM reward_rules")
+        connection.execute("INSERT INTO reward_rules VALUES ($1)", [rules.final_after_s])
 
 
 def log_id(connection: duckdb.DuckDBPyConnection) -> str:

@@ -93,24 +93,33 @@ class GaussianArms:
         return Posterior(mean, np.sqrt(np.maximum(variance, 0.0)), self.logit)  # rounding may go below zero
 
     def learn(self, experience: Experience) -> None:
-        """One step of online Laplace (linear: exact recursive least squares) on the arm that was drawn."""
+        """One step of online Laplace (linear: exact recursive least squares) on the arm that was drawn.
+
+        A correction takes the lesson that it replaces out in the same step: exact for the linear engine without
+        forgetting, whatever came between; else to first order.
+        """
         vector, slot = experience.vector, experience.slot
-        covariance = self._covariance[slot]
-        if experience.replaces is not None:  # what was learned stays learned; only its target moves
-            gain = covariance @ vector
-            self._mean[slot] += gain * (experience.weight * (experience.quality - experience.replaces))
-            return
-        if self.forgetting < 1.0:
+        weight, quality, taken_back = experience.weight, experience.quality, 0.0
+        mean, covariance = self._mean[slot], self._covariance[slot]
+        fitted, curvature = self._fit(float(mean @ vector))
+        pull = weight * (quality - fitted)
+        if experience.replaces is not None:
+            taken_back = experience.replaced_weight
+            pull -= taken_back * (experience.replaces - fitted)
+        elif self.forgetting < 1.0:
             np.multiply(covariance, 1.0 / self.forgetting, out=covariance)
             excess = np.sqrt(np.maximum(np.diagonal(covariance) / self._prior_variance, 1.0))
             covariance /= np.multiply.outer(excess, excess)
-        fitted, curvature = self._fit(float(self._mean[slot] @ vector))
-        curvature *= experience.weight
         gain = covariance @ vector
-        gain_over = gain / (1.0 + curvature * float(vector @ gain))
-        covariance -= np.multiply.outer(gain_over * curvature, gain)
-        self._mean[slot] += gain_over * (experience.weight * (experience.quality - fitted))
-        self._lessons += 1
+        curvature *= weight - taken_back
+        if curvature:
+            left = 1.0 + curvature * float(vector @ gain)
+            if curvature < 0.0:  # never back beyond the prior
+                left = max(left, 1.0 / (1.0 - curvature * float(self._prior_variance @ (vector * vector))))
+            covariance -= np.multiply.outer(gain * (curvature / left), gain)
+            gain /= left
+        mean += gain * pull
+        self._lessons += (weight > 0.0) - (taken_back > 0.0)
 
     def state(self) -> State:
         return {"mean": self._mean.copy(), "covariance": self._covariance.copy(), "lessons": self._lessons}
