@@ -8,17 +8,65 @@ from typing import Any
 
 from armwise.contracts import Policy
 from armwise.errors import BadInput, unknown
+from armwise.policies.bag import BootstrappedBag
 from armwise.policies.base import ModelPolicy, draw
+from armwise.policies.explore_commit import ExploreThenCommit
+from armwise.policies.fastcb import FastCB
+from armwise.policies.feelgood import FeelGoodThompson
+from armwise.policies.fixed import Fixed
 from armwise.policies.greedy import EpsilonGreedy
+from armwise.policies.knn import NearestNeighbours
+from armwise.policies.linucb import LinUCB
+from armwise.policies.performance import Performance
+from armwise.policies.river import RiverBandit
+from armwise.policies.softmax import Softmax
 from armwise.policies.squarecb import SquareCB
 from armwise.policies.thompson import ThompsonSampling
 from armwise.policies.uniform import Uniform
+from armwise.policies.vw import VWReduction
 from armwise.predictors import ENGINES, make_quality_model
 
-__all__ = ["POLICIES", "EpsilonGreedy", "ModelPolicy", "SquareCB", "ThompsonSampling", "Uniform", "draw", "make_policy"]
+__all__ = [
+    "POLICIES",
+    "BootstrappedBag",
+    "EpsilonGreedy",
+    "ExploreThenCommit",
+    "FastCB",
+    "FeelGoodThompson",
+    "Fixed",
+    "LinUCB",
+    "ModelPolicy",
+    "NearestNeighbours",
+    "Performance",
+    "RiverBandit",
+    "Softmax",
+    "SquareCB",
+    "ThompsonSampling",
+    "Uniform",
+    "VWReduction",
+    "draw",
+    "make_policy",
+]
 
 POLICIES: Mapping[str, type[ModelPolicy]] = {
-    policy.name: policy for policy in (ThompsonSampling, SquareCB, EpsilonGreedy, Uniform)
+    policy.name: policy
+    for policy in (
+        ThompsonSampling,
+        FeelGoodThompson,
+        SquareCB,
+        FastCB,
+        LinUCB,
+        NearestNeighbours,
+        EpsilonGreedy,
+        Softmax,
+        BootstrappedBag,
+        ExploreThenCommit,
+        Performance,
+        Fixed,
+        Uniform,
+        VWReduction,
+        RiverBandit,
+    )
 }
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from armwise.arrays import uniform
-from armwise.contracts import Arm, Choice, Experience, Knowledge, QualityModel, Slots, State, Vector
+from armwise.arrays import sigmoid, uniform
+from armwise.contracts import Arm, Choice, Experience, Knowledge, Posterior, QualityModel, Slots, State, Vector
 from armwise.errors import BadInput
 
 
@@ -102,3 +103,13 @@ def check_share(owner: str, name: str, value: float) -> float:
     if not 0.0 <= value <= 1.0:
         raise BadInput(f"{owner} needs {name} in [0, 1], got {value!r}")
     return value
+
+
+def decayed(share: float, lessons: int, horizon: float | None) -> float:
+    """``share`` / sqrt(1 + lessons / horizon); with no horizon it stays."""
+    return share if horizon is None else share / math.sqrt(1.0 + lessons / horizon)
+
+
+def expected_quality(belief: Posterior) -> Vector:
+    """The quality at a belief's mean, in [0, 1]; shape (arms,)."""
+    return sigmoid(belief.mean) if belief.logit else np.minimum(np.maximum(belief.mean, 0.0), 1.0)

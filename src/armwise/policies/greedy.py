@@ -7,7 +7,7 @@ import numpy as np
 
 from armwise.contracts import Choice, QualityModel, Slots, Vector
 from armwise.errors import BadInput
-from armwise.policies.base import ModelPolicy
+from armwise.policies.base import ModelPolicy, decayed
 
 
 class EpsilonGreedy(ModelPolicy):
@@ -38,9 +38,7 @@ class EpsilonGreedy(ModelPolicy):
 
     def choose(self, vector: Vector, slots: Slots, penalty: Vector, *, seed: int) -> Choice:
         quality = self.model.predict(vector, slots)
-        epsilon = self.epsilon
-        if self.horizon is not None:
-            epsilon /= (1.0 + self.model.lessons / self.horizon) ** 0.5
+        epsilon = decayed(self.epsilon, self.model.lessons, self.horizon)
         probabilities = np.full(len(slots), epsilon / len(slots))
         probabilities[(quality - penalty).argmax()] += 1.0 - epsilon
         return Choice(probabilities, quality)

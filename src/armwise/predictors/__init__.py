@@ -1,7 +1,7 @@
 """The three predictions of every arm, learned apart: quality, billed cost, latency.
 
-Quality engines (one protocol, :class:`armwise.contracts.QualityModel`): ``logistic`` and ``linear`` in numpy, ``vw``
-through VowpalWabbit.
+Quality engines, of one protocol (:class:`armwise.contracts.QualityModel`): ``logistic`` and ``linear``, one regression
+per arm; ``neighbours``, by similar requests; ``means``, blind to the request; ``vw`` through VowpalWabbit.
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,22 @@ from armwise.errors import BadInput, unknown
 from armwise.predictors.cost import CostModel
 from armwise.predictors.linear import LinearModel
 from armwise.predictors.logistic import LogisticModel
+from armwise.predictors.means import MeanModel
+from armwise.predictors.neighbours import NeighbourModel
 from armwise.predictors.pooled import PooledLogModel
 from armwise.predictors.vw import VWModel
 
-__all__ = ["ENGINES", "CostModel", "LinearModel", "LogisticModel", "PooledLogModel", "VWModel", "make_quality_model"]
+__all__ = [
+    "ENGINES",
+    "CostModel",
+    "LinearModel",
+    "LogisticModel",
+    "MeanModel",
+    "NeighbourModel",
+    "PooledLogModel",
+    "VWModel",
+    "make_quality_model",
+]
 
 
 class Engine(Protocol):
@@ -30,6 +42,8 @@ class Engine(Protocol):
 ENGINES: Mapping[str, Engine] = {
     "logistic": LogisticModel,
     "linear": LinearModel,
+    "neighbours": NeighbourModel,
+    "means": MeanModel,
     "vw": VWModel,
 }
 
