@@ -171,7 +171,8 @@ class _Thompson(_Peer):
 
     def indices(self, vector: Vector, arms: list[int], seed: int) -> Vector:
         beliefs = np.array([self._belief(arm) for arm in arms], dtype=np.float64)
-        return np.random.default_rng(seed).beta(beliefs[:, 0], beliefs[:, 1], size=(_DRAWS, len(arms)))
+        rng = np.random.default_rng(seed)
+        return rng.beta(beliefs[:, 0], beliefs[:, 1], size=(_DRAWS, len(arms)))
 
     def _belief(self, arm: int) -> tuple[int, int]:
         kept = self.river._rewards.get(arm)
