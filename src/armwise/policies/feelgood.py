@@ -56,7 +56,7 @@ class FeelGoodThompson(ThompsonSampling):
         slots = np.array(actions, dtype=np.intp)
         best = int(slots[self.model.predict(experience.vector, slots).argmax()])
         bonus = self.bonus / math.sqrt(1.0 + self.model.lessons / self.horizon)
-        self.model.learn(Experience(experience.vector, best, quality=bonus, weight=experience.weight, replaces=0.0))
+        self.model.learn(Experience(experience.vector, best, quality=bonus * experience.weight, replaces=0.0))
 
     def add_arm(self, arm: Arm) -> int:
         slot = super().add_arm(arm)

@@ -1,7 +1,8 @@
 """The three predictions of every arm, learned apart: quality, billed cost, latency.
 
 Quality engines, of one protocol (:class:`armwise.contracts.QualityModel`): ``logistic`` and ``linear``, one regression
-per arm; ``neighbours``, by similar requests; ``means``, blind to the request; ``vw`` through VowpalWabbit.
+per arm; ``shared``, with weights in common between arms that are alike; ``neighbours``, by similar requests; ``means``,
+blind to the request; ``vw`` through VowpalWabbit.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from armwise.predictors.logistic import LogisticModel
 from armwise.predictors.means import MeanModel
 from armwise.predictors.neighbours import NeighbourModel
 from armwise.predictors.pooled import PooledLogModel
+from armwise.predictors.shared import SharedModel
 from armwise.predictors.vw import VWModel
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "MeanModel",
     "NeighbourModel",
     "PooledLogModel",
+    "SharedModel",
     "VWModel",
     "make_quality_model",
 ]
@@ -42,6 +45,7 @@ class Engine(Protocol):
 ENGINES: Mapping[str, Engine] = {
     "logistic": LogisticModel,
     "linear": LinearModel,
+    "shared": SharedModel,
     "neighbours": NeighbourModel,
     "means": MeanModel,
     "vw": VWModel,

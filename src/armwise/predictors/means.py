@@ -77,12 +77,16 @@ class MeanModel:
 
     def learn(self, experience: Experience) -> None:
         slot, weight = experience.slot, experience.weight
+        taken_back = 0.0
         if experience.replaces is not None:
-            self._total[slot] += weight * (experience.quality - experience.replaces)
-            return
-        self._total[slot] = self._total[slot] * self.forgetting + weight * experience.quality
-        self._count[slot] = self._count[slot] * self.forgetting + weight
-        self._lessons += 1
+            taken_back = experience.replaced_weight
+            self._total[slot] -= taken_back * experience.replaces
+        else:
+            self._total[slot] *= self.forgetting
+            self._count[slot] *= self.forgetting
+        self._total[slot] += weight * experience.quality
+        self._count[slot] += weight - taken_back
+        self._lessons += (weight > 0.0) - (taken_back > 0.0)
 
     def state(self) -> State:
         kept = {name: getattr(self, f"_{name}").copy() for name in ("prior", "total", "count")}

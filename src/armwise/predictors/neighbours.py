@@ -51,6 +51,7 @@ class NeighbourModel:
         self._qualities = np.zeros(0)
         self._weights = np.zeros(0)
         self._kept = 0
+        self._written = 0
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -99,7 +100,8 @@ class NeighbourModel:
         if experience.replaces is not None:
             self._correct(experience)
             return
-        place = self.lessons % self.memory
+        place = self._written % self.memory
+        self._written += 1
         self._means.learn(experience)
         if place >= len(self._norms):
             room = min(self.memory, max(64, 2 * place))
@@ -119,13 +121,13 @@ class NeighbourModel:
         same = (self._slots[kept] == experience.slot) & (self._qualities[kept] == experience.replaces)
         for place in np.flatnonzero(same):
             if np.array_equal(self._vectors[place], experience.vector):
-                self._qualities[place] = experience.quality
+                self._qualities[place], self._weights[place] = experience.quality, experience.weight
                 return
 
     def state(self) -> State:
         names = ("vectors", "norms", "slots", "qualities", "weights")
         kept = {name: getattr(self, f"_{name}")[: self._kept].copy() for name in names}
-        return {**kept, "means": self._means.state()}
+        return {**kept, "written": self._written, "means": self._means.state()}
 
     def restore(self, state: State) -> None:
         """Take over a saved state.
@@ -139,5 +141,5 @@ class NeighbourModel:
         self._vectors, self._norms = vectors.copy(), state["norms"].copy()
         self._slots, self._qualities = state["slots"].astype(np.intp), state["qualities"].copy()
         self._weights = state["weights"].copy()
-        self._kept = len(self._norms)
+        self._kept, self._written = len(self._norms), int(state["written"])
         self._means.restore(state["means"])

@@ -1,0 +1,230 @@
+"""Logistic regression of quality whose weights are shared between arms that are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from armwise.arrays import grown, logit, sigmoid
+from armwise.contracts import Arm, Experience, Knowledge, Posterior, Slots, State, Vector
+from armwise.errors import BadInput, SnapshotError, unknown
+from armwise.predictors.gaussian import clipped_sigmoid
+from armwise.predictors.kin import COMMON, TRAITS, traits
+
+
+class SharedModel:
+    """Arm k's weights are a sum of effects: theta[k] = sum over e of loading[k, e] * effect[e].
+
+    Effects are what all arms have in common, a slope for each trait of :mod:`armwise.predictors.kin` (price, size,
+    family, ...), and a deviation of the arm's own. Each is normal with mean (d,) and covariance (d, d); an arm's
+    loadings are its traits, and 1 on its own deviation. This is the mixed-effect model of Aouali, Kveton & Katariya
+    (2023) with a logistic link. What is learned of one arm is learned of its kin in proportion to what they share, and
+    a new arm starts from its kin's weights with its own deviation still wide open.
+
+    A lesson is one Newton step (online Laplace) in the joint belief; then the correlations that it makes between
+    effects are dropped, so that each keeps a matrix of its own (assumed-density filtering: Minka 2001). The exact joint
+    covariance would be of (effects x d)^2. Dropping them makes what is shared too sure of itself where most lessons
+    came from one arm; an arm's own deviation stays honest. ``posterior`` leaves out the uncertainty of what all arms
+    have alike, for it moves all scores together and cancels in a comparison; the rest it takes as independent between
+    arms, which over-explores a little among kin.
+
+    Args:
+        dimension: length of the context vectors.
+        slope_precision, intercept_precision: of the prior of an arm's weights, as in the logistic engine.
+        prior_quality: of the average arm. An arm with a prior of its own starts from that instead.
+        kinship: share of the prior variance that is not the arm's own; 0 is the disjoint logistic engine.
+        common: share of the kinship's variance that all arms have alike; the traits that an arm has split the rest.
+        kin: kinds of traits to share by.
+        forgetting: as in the logistic engine, on all effects that a lesson touches.
+
+    Raises:
+        BadInput: on parameters out of range or an unknown kind of trait.
+    """
+
+    knowledge: ClassVar[Knowledge] = Knowledge.POSTERIOR
+
+    def __init__(
+        self,
+        dimension: int,
+        *,
+        slope_precision: float = 30.0,
+        intercept_precision: float = 0.7,
+        prior_quality: float = 0.88,
+        kinship: float = 0.7,
+        common: float = 0.5,
+        kin: Iterable[str] = ("price", "size", "context", "modality", "family", "profile", "plan"),
+        forgetting: float = 1.0,
+    ) -> None:
+        if dimension < 1:
+            raise BadInput(f"dimension must be at least 1, got {dimension}")
+        if not min(slope_precision, intercept_precision) > 0:
+            raise BadInput(f"precisions must be positive, got {slope_precision} and {intercept_precision}")
+        if not 0 < prior_quality < 1:
+            raise BadInput(f"prior_quality must be between 0 and 1, both excluded, got {prior_quality}")
+        if not 0 <= kinship < 1 or not 0 < common <= 1:
+            raise BadInput(f"kinship must be in [0, 1) and common in (0, 1], got {kinship} and {common}")
+        if not 0 < forgetting <= 1:
+            raise BadInput(f"forgetting must be above 0 and at most 1, got {forgetting}")
+        kinds = (kin,) if isinstance(kin, str) else tuple(kin)
+        for kind in kinds:
+            if kind not in TRAITS:
+                raise BadInput(unknown("kind of trait", kind, TRAITS))
+        self.dimension = dimension
+        self.slope_precision, self.intercept_precision = slope_precision, intercept_precision
+        self.prior_quality, self.kinship, self.common = prior_quality, kinship, common
+        self.kin, self.forgetting = kinds, forgetting
+        self._variance = np.full(dimension, 1.0 / slope_precision)
+        self._variance[0] = 1.0 / intercept_precision
+        self._effects: list[str] = []
+        self._loading = np.zeros((0, 0))
+        self._mean = np.zeros((0, dimension))
+        self._covariance = np.zeros((0, dimension, dimension))
+        self._prior = np.zeros((0, dimension))
+        self._lessons = 0
+        self._point()
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        names = "dimension slope_precision intercept_precision prior_quality kinship common forgetting"
+        return {
+            "engine": type(self).__name__,
+            **{name: getattr(self, name) for name in names.split()},
+            "kin": list(self.kin),
+        }
+
+    @property
+    def lessons(self) -> int:
+        return self._lessons
+
+    @property
+    def arms(self) -> int:
+        """Number of slots."""
+        return len(self._loading)
+
+    @property
+    def effects(self) -> tuple[str, ...]:
+        """Names of the effects: traits, and ``arm:`` with the slot of the arm whose own deviation it is."""
+        return tuple(self._effects)
+
+    # ---------------------------------------------------------------------------- arms
+
+    def add_arm(self, arm: Arm) -> int:
+        slot = self.arms
+        having = {
+            trait: strength
+            for trait, strength in traits(arm).items()
+            if strength and (trait == COMMON or trait.partition(":")[0] in self.kin)
+        }
+        particular = max(len(having) - 1, 1)
+        for trait in having:
+            part = self.common if trait == COMMON else (1.0 - self.common) / particular
+            self._effect(trait, self.kinship * part)
+        own = self._effect(f"arm:{slot}", 1.0 - self.kinship)
+        self._loading = grown(self._loading, slot + 1)
+        for trait, strength in having.items():
+            self._loading[slot, self._effects.index(trait)] = strength
+        self._loading[slot, own] = 1.0
+        priors = [model.quality_prior for model in arm.models if model.quality_prior is not None]
+        if priors:
+            start = logit(min(max(*priors, 0.01), 0.99))
+            self._mean[own, 0] = start - float(self._loading[slot] @ self._mean[:, 0])
+        self._point()
+        return slot
+
+    def _effect(self, name: str, share: float) -> int:
+        """Place of an effect; a new one gets this share of the prior variance."""
+        if name in self._effects:
+            return self._effects.index(name)
+        place = len(self._effects)
+        self._effects.append(name)
+        self._mean, self._covariance, self._prior = (
+            grown(a, place + 1) for a in (self._mean, self._covariance, self._prior)
+        )
+        self._prior[place] = share * self._variance
+        self._covariance[place] = np.diag(self._prior[place])
+        if name == COMMON:
+            self._mean[place, 0] = logit(self.prior_quality)
+        self._loading = np.column_stack((self._loading, np.zeros(self.arms)))
+        return place
+
+    def _point(self) -> None:
+        """What follows from the loadings: each arm's effects, and the squares that make up a score's variance."""
+        self._of = [np.flatnonzero(row) for row in self._loading]
+        self._squared = self._loading**2
+        if COMMON in self._effects:
+            self._squared[:, self._effects.index(COMMON)] = 0.0
+
+    # ---------------------------------------------------------------------------- predictions
+
+    def predict(self, vector: Vector, slots: Slots) -> Vector:
+        score = self._loading @ (self._mean @ vector)
+        return sigmoid(score if slots.size == self.arms else score[slots])
+
+    def posterior(self, vector: Vector, slots: Slots) -> Posterior:
+        """Belief about each arm's score, less what is uncertain of all arms alike."""
+        mean = self._loading @ (self._mean @ vector)
+        variance = self._squared @ ((self._covariance @ vector) @ vector)
+        if slots.size != self.arms:
+            mean, variance = mean[slots], variance[slots]
+        return Posterior(mean, np.sqrt(np.maximum(variance, 0.0)), True)  # rounding may go below zero
+
+    # ---------------------------------------------------------------------------- lessons
+
+    def learn(self, experience: Experience) -> None:
+        """One step of online Laplace on the effects that the drawn arm is made of.
+
+        A correction takes the lesson that it replaces out in the same step, to first order.
+        """
+        vector, slot, weight = experience.vector, experience.slot, experience.weight
+        of = self._of[slot]
+        loading = self._loading[slot, of]
+        covariance = self._covariance[of]
+        fitted = clipped_sigmoid(float(loading @ (self._mean[of] @ vector)))
+        pull, taken_back = weight * (experience.quality - fitted), 0.0
+        if experience.replaces is not None:
+            taken_back = experience.replaced_weight
+            pull -= taken_back * (experience.replaces - fitted)
+        elif self.forgetting < 1.0:
+            covariance *= 1.0 / self.forgetting
+            spread = np.sqrt(
+                np.maximum(np.diagonal(covariance, axis1=1, axis2=2) / np.maximum(self._prior[of], 1e-300), 1.0)
+            )
+            covariance /= spread[:, :, None] * spread[:, None, :]
+        curvature = max(fitted * (1.0 - fitted), 1e-3) * (weight - taken_back)
+        gains = (covariance @ vector) * loading[:, None]
+        if curvature:
+            left = 1.0 + curvature * float(loading @ (gains @ vector))
+            if curvature < 0.0:  # never back beyond the prior
+                prior = float(loading**2 @ (self._prior[of] @ (vector * vector)))
+                left = max(left, 1.0 / (1.0 - curvature * prior))
+            covariance -= gains[:, :, None] * ((curvature / left) * gains[:, None, :])
+            gains /= left
+        if curvature or self.forgetting < 1.0:
+            self._covariance[of] = covariance
+        self._mean[of] += gains * pull
+        self._lessons += (weight > 0.0) - (taken_back > 0.0)
+
+    # ---------------------------------------------------------------------------- what is remembered
+
+    def state(self) -> State:
+        names = ("loading", "mean", "covariance", "prior")
+        kept = {name: getattr(self, f"_{name}").copy() for name in names}
+        return {**kept, "effects": list(self._effects), "lessons": self._lessons}
+
+    def restore(self, state: State) -> None:
+        """Take over a saved state.
+
+        Raises:
+            SnapshotError: if its dimension is another.
+        """
+        if state["mean"].shape[1] != self.dimension:
+            raise SnapshotError(
+                f"snapshot has {state['mean'].shape[1]} features per arm, this model has {self.dimension}"
+            )
+        for name in ("loading", "mean", "covariance", "prior"):
+            setattr(self, f"_{name}", state[name].copy())
+        self._effects = [str(name) for name in state["effects"]]
+        self._lessons = int(state["lessons"])
+        self._point()
