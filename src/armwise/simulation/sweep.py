@@ -134,4 +134,4 @@ def _register_ray() -> None:
         from ray.util.joblib import register_ray  # type: ignore[import-not-found, unused-ignore]
     except ImportError as error:
         raise BadInput("backend 'ray' needs the package ray: pip install ray") from error
-    register_ray()
+    register_ray()  # type: ignore[no-untyped-call, unused-ignore]  # ray is there or not
