@@ -11,6 +11,7 @@ import numpy as np
 from armwise.constraints import ActionSet, Pool, within
 from armwise.contracts import (
     Arm,
+    Attempt,
     Context,
     Decision,
     Experience,
@@ -27,9 +28,12 @@ from armwise.contracts import (
 from armwise.errors import BadInput, SnapshotError
 from armwise.pacing import Pacer, expected_usd
 from armwise.policies.base import draw
-from armwise.predictors import CostModel, PooledLogModel
+from armwise.predictors import CostModel, PooledLogModel, ValidityModel
 from armwise.predictors.cost import usd_per_token
 from armwise.rewards import lesson_weight
+
+_SAYS_NOTHING = frozenset({"cancelled", "deadline"})
+"""Ends of an upstream call that are the caller's doing."""
 
 
 class Decider:
@@ -53,6 +57,7 @@ class Decider:
         self.pool = Pool()
         self.costs = CostModel(dimension)
         self.latencies = PooledLogModel(dimension, typical=1_000.0)
+        self.validity = ValidityModel()
         self.decisions = 0
 
     # ---------------------------------------------------------------------------- request + state -> decision
@@ -117,6 +122,7 @@ class Decider:
         self.costs.add_arm(arm)
         expected = [model.latency_ms for model in arm.models if model.latency_ms is not None]
         self.latencies.add_arm(sum(expected) if expected else None)
+        self.validity.add_arm()
         self.pool.add(arm)
 
     def learn(self, decision: Decision, known: Outcome, before: Outcome) -> None:
@@ -124,9 +130,11 @@ class Decider:
 
         Nothing is learned twice: a revised quality replaces the former one, a revised bill moves only the budget.
         """
-        if known.cost_usd is not None and known.cost_usd != before.cost_usd:
-            reserved = expected_usd(decision) if before.cost_usd is None else before.cost_usd
-            self.pacer.billed(decision, known.cost_usd - reserved)
+        if known.cost_usd != before.cost_usd:  # None: not billed yet, or the bill was taken back
+            now, reserved = (
+                expected_usd(decision) if cost is None else cost for cost in (known.cost_usd, before.cost_usd)
+            )
+            self.pacer.billed(decision, now - reserved)
         if known.judging_usd != before.judging_usd:
             self.pacer.billed(decision, known.judging_usd - before.judging_usd)
         if decision.arm not in self.pool:
@@ -147,6 +155,29 @@ class Decider:
             )
         if known.latency_ms is not None and before.latency_ms is None:
             self.latencies.learn(vector, slot, known.latency_ms)
+
+    def attempted(self, decision: Decision, attempt: Attempt) -> None:
+        """Take in one upstream call: it teaches the arm that is the called model, whichever arm was drawn.
+
+        Quality is credited to the decision alone. What the drawn arm cost and took is told by the decision's own
+        signals, and so left to them.
+        """
+        if attempt.model not in self.pool or attempt.status in _SAYS_NOTHING:
+            return
+        slot = self.pool.slot(attempt.model)
+        valid = attempt.status == "ok"
+        self.validity.learn(slot, valid)
+        if not valid or attempt.model == decision.arm:
+            return
+        vector, tokens = decision.context.vector, attempt.input_tokens
+        self.costs.learn(
+            vector,
+            slot,
+            decision.context.input_tokens if tokens is None else tokens,
+            cost_usd=attempt.cost_usd,
+            output_tokens=attempt.output_tokens,
+        )
+        self.latencies.learn(vector, slot, attempt.latency_ms)
 
     def _learn_quality(self, decision: Decision, slot: int, known: Outcome, before: Outcome) -> None:
         position = decision.arms.index(decision.arm)
@@ -184,6 +215,7 @@ class Decider:
             "policy": {"spec": dict(self.policy.spec), "state": self.policy.state()},
             "costs": self.costs.state(),
             "latencies": self.latencies.state(),
+            "validity": self.validity.state(),
             "pacer": {"kind": type(self.pacer).__name__, "state": self.pacer.state()},
         }
 
@@ -220,6 +252,7 @@ class Decider:
         self.policy.restore(state["policy"]["state"])
         self.costs.restore(state["costs"])
         self.latencies.restore(state["latencies"])
+        self.validity.restore(state["validity"])
         self.pacer.restore(state["pacer"]["state"])
 
 

@@ -9,6 +9,7 @@
     │   │   └── UnknownModel
     │   ├── NoEligibleArm    the constraints left no arm; names the one that emptied the set
     │   ├── BudgetExhausted  a hard stop that the caller asked for
+    │   ├── TooManySignals   a source of feedback sends more than it may
     │   └── NotAuthorised    a key is missing, wrong, or not of the right kind
     ├── ProviderError        an upstream model is at fault: another arm or a later try may succeed
     │   └── NoAnswer         no arm that could be tried for a request answered it
@@ -77,6 +78,12 @@ class NoEligibleArm(CallerError):
 
 class BudgetExhausted(CallerError):
     """A budget with a hard stop is spent."""
+
+    status: ClassVar[int] = 429
+
+
+class TooManySignals(CallerError):
+    """A source of feedback sends more than it may; nothing of it was taken in."""
 
     status: ClassVar[int] = 429
 

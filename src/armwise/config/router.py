@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from armwise.config.base import PositiveInt, Settings
 from armwise.config.objective import ObjectiveSettings, Tradeoff
 from armwise.config.pool import ModelSettings
+from armwise.config.rewards import RewardSettings
 from armwise.contracts import Model
 from armwise.errors import BadInput, unknown
 from armwise.policies import make_policy
@@ -29,6 +30,7 @@ class RouterConfig(Settings):
     policy: str | dict[str, Any] = "thompson"
     features: dict[str, Any] = Field(default_factory=dict)
     log: LogSettings = LogSettings()
+    rewards: RewardSettings = RewardSettings()
     seed: int | None = None
 
     @model_validator(mode="before")

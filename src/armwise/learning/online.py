@@ -1,12 +1,13 @@
 """The online learner: the fold of the log's events into the decider's state."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from armwise.contracts import Decision, Event, PoolChange, Signal, SourceChange, State
+from armwise.contracts import Attempt, Decision, Event, PoolChange, Signal, SourceChange, State
 from armwise.decider import Decider
 from armwise.errors import CallerError, UnknownDecision
-from armwise.rewards import RULES, RewardRules, Standing, resolve
+from armwise.rewards import RULES, Opinion, RewardRules, SourceModel, Standing, read
 
 Recall = Callable[[str, int], tuple[Decision, list[Signal]] | None]
 """Decision id, position -> the decision and its signals before that position, from the log; None if it has none."""
@@ -24,6 +25,9 @@ class OnlineLearner:
         self.memory = memory
         self.rules = rules
         self.standing = Standing()
+        self.sources = SourceModel(rules)
+        self._latest_at = 0.0
+        self._proposed: dict[str, SourceChange] = {}
         self._recall = recall
         self._open: OrderedDict[str, tuple[Decision, list[Signal]]] = OrderedDict()
 
@@ -36,8 +40,12 @@ class OnlineLearner:
             self._learn(event, position)
         elif isinstance(event, PoolChange):
             self.decider.change_pool(event)
+        elif isinstance(event, Attempt):
+            self._attempted(event, position)
         elif isinstance(event, SourceChange):
             self.standing.add(event)
+            self.sources.changed(event)
+            self._proposed.pop(event.source, None)
 
     def replay(self, events: Iterable[tuple[int, Event]]) -> None:
         """Fold a stretch of the log. A change of the pool that was refused when it was asked for is refused again.
@@ -62,11 +70,15 @@ class OnlineLearner:
         """
         case = self._open.get(decision_id) or self._recall(decision_id, position)
         if case is None:
-            raise UnknownDecision(
-                f"no decision {decision_id!r}: it was not made by this router, or was made without a log and "
-                f"more than {self.memory:,} decisions ago"
-            )
+            raise self.unknown(decision_id)
         return case
+
+    def unknown(self, decision_id: str) -> UnknownDecision:
+        """The error for a decision that is not there, or not for whoever asks."""
+        return UnknownDecision(
+            f"no decision {decision_id!r}: it was not made by this router, or was made without a log and "
+            f"more than {self.memory:,} decisions ago"
+        )
 
     def _learn(self, signal: Signal, position: int) -> None:
         try:
@@ -75,17 +87,49 @@ class OnlineLearner:
             return
         if any(known.key == signal.key for known in signals):
             return
-        before = resolve(signals, self.rules, self.standing)
+        before = read(signals, self.rules, self.standing)
         signals.append(signal)
         if decision.id not in self._open:
             self._keep(decision, signals)
-        self.decider.learn(decision, resolve(signals, self.rules, self.standing), before)
+        known = read(signals, self.rules, self.standing)
+        self.decider.learn(decision, known.outcome, before.outcome)
+        self._latest_at = max(self._latest_at, signal.at)
+        if known.opinions != before.opinions:
+            self._compare(known.opinions, before.opinions)
+
+    def _compare(self, after: list[Opinion], before: list[Opinion]) -> None:
+        """Let the sources be weighed against each other; what follows holds for later signals only."""
+        self.sources.learn(after, before)
+        if self.sources.due:
+            at = math.nextafter(self._latest_at, math.inf)
+            self._proposed.update({change.source: change for change in self.sources.propose(self.standing, at)})
+
+    def proposals(self) -> list[SourceChange]:
+        """Changes of the standing of sources that follow from the events so far and are not yet among them.
+
+        Whoever writes the log appends and applies them. In a replay they follow by themselves.
+        """
+        proposed, self._proposed = list(self._proposed.values()), {}
+        return proposed
+
+    def _attempted(self, attempt: Attempt, position: int) -> None:
+        try:
+            decision, _ = self.case(attempt.decision_id, position)
+        except UnknownDecision:
+            return
+        self.decider.attempted(decision, attempt)
 
     # ---------------------------------------------------------------------------- what is remembered
 
     def state(self) -> State:
         """All that was learned from the events so far: the decider's state, and what the sources are worth."""
-        return {**self.decider.state(), "standing": self.standing.state(), "rules": repr(self.rules)}
+        return {
+            **self.decider.state(),
+            "standing": self.standing.state(),
+            "sources": self.sources.state(),
+            "latest_at": self._latest_at,
+            "rules": repr(self.rules),
+        }
 
     def accepts(self, state: State) -> bool:
         """Whether a saved state was learned by this policy and these rules; if not, the log is replayed.
@@ -103,6 +147,8 @@ class OnlineLearner:
         """
         self.decider.restore(state)
         self.standing.restore(state["standing"])
+        self.sources.restore(state["sources"])
+        self._latest_at = float(state["latest_at"])
 
     def _keep(self, decision: Decision, signals: list[Signal]) -> None:
         self._open[decision.id] = (decision, signals)

@@ -17,7 +17,7 @@ import duckdb
 
 from armwise.errors import LogError
 from armwise.log.migrations import MIGRATIONS
-from armwise.rewards import NOT_OF_USERS, RULES, RewardRules
+from armwise.rewards import NOT_OF_USERS, QUALITY_VARIANCE, RULES, RewardRules
 
 EVENT_TABLES: tuple[str, ...] = (
     "attempts",
@@ -153,7 +153,7 @@ VIEWS: Mapping[str, str] = {
           ON signal.decision_id = taken_back.decision_id AND signal.source = taken_back.source
              AND signal.event_id = taken_back.retracts
         WHERE signal.kind <> 'retraction'""",
-    "opinions": """
+    "opinions": f"""
         WITH change AS (
             SELECT * FROM source_changes
             QUALIFY row_number() OVER (PARTITION BY source, unix_time ORDER BY position DESC) = 1),
@@ -167,7 +167,10 @@ VIEWS: Mapping[str, str] = {
         SELECT said.decision_id, said.position, said.kind, said.source, said.question, said.unix_time, said.reported,
                CASE WHEN change.source IS NULL THEN said.reported
                     ELSE change.slope * said.reported + change."offset" END AS quality,
-               coalesce(change.noise * change.noise, said.variance) AS variance,
+               CASE WHEN coalesce(change.noise * change.noise, said.variance) = 0
+                         AND change.weight > 0 AND change.weight < 1
+                    THEN {QUALITY_VARIANCE} * (1.0 - change.weight) / change.weight
+                    ELSE coalesce(change.noise * change.noise, said.variance) END AS variance,
                said.weight * coalesce(change.weight, 1.0) AS weight
         FROM said ASOF LEFT JOIN change ON said.source = change.source AND said.unix_time >= change.unix_time
         WHERE coalesce(change.training, true)

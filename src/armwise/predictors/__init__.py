@@ -17,6 +17,7 @@ from armwise.predictors.means import MeanModel
 from armwise.predictors.neighbours import NeighbourModel
 from armwise.predictors.pooled import PooledLogModel
 from armwise.predictors.shared import SharedModel
+from armwise.predictors.validity import ValidityModel
 from armwise.predictors.vw import VWModel
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "PooledLogModel",
     "SharedModel",
     "VWModel",
+    "ValidityModel",
     "make_quality_model",
 ]
 

@@ -104,17 +104,29 @@ class RewardRules:
     kinds: Mapping[str, SignalKind] = field(default_factory=lambda: KINDS)
     final_after_s: float = 7 * 86_400.0
     """A reward is final so long after its decision. Later signals are kept, and learned as corrections."""
+    max_client_share: float = 0.1
+    """The share of the lessons that one client (a source ``user:NAME``) may make up, where there are many."""
+    client_signals_per_minute: float | None = 600.0
+    """How many signals one client may send a minute; more are refused. ``None`` is no limit."""
 
     def __post_init__(self) -> None:
         taken = sorted({*MEASURES, RETRACTION} & set(self.kinds))
         if taken:
             raise BadInput(f"{', '.join(map(repr, taken))} is a measure and cannot speak of quality")
+        if not 0.0 < self.max_client_share <= 1.0:
+            raise BadInput(f"max_client_share must be above 0 and at most 1, got {self.max_client_share!r}")
+        if self.client_signals_per_minute is not None and not self.client_signals_per_minute > 0:
+            raise BadInput(f"client_signals_per_minute must be positive, got {self.client_signals_per_minute!r}")
         if not self.final_after_s > 0:
             raise BadInput(f"final_after_s must be a positive number of seconds, got {self.final_after_s!r}")
 
     def question(self, kind: str) -> str:
         """What a kind answers."""
         return self.kinds[kind].question or kind
+
+    def is_client(self, source: str) -> bool:
+        """Whether a source is one client of many, whose influence is limited: ``user:NAME``, but not ``judge:NAME``."""
+        return ":" in source and not source.startswith("judge:")
 
     def is_final(self, decided_at: float, now: float) -> bool:
         """Whether the reward of a decision is final."""

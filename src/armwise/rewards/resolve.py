@@ -18,6 +18,17 @@ class Opinion(NamedTuple):
     quality: float
     variance: float
     weight: float
+    reported: float
+    """The quality before its source's standing is applied."""
+    declared: float
+    """The variance that its kind declares."""
+
+
+class Reading(NamedTuple):
+    """A decision's signals as the rules read them."""
+
+    outcome: Outcome
+    opinions: list[Opinion]
 
 
 def resolve(signals: Iterable[Signal], rules: RewardRules = RULES, standing: Standing | None = None) -> Outcome:
@@ -27,7 +38,8 @@ def resolve(signals: Iterable[Signal], rules: RewardRules = RULES, standing: Sta
     2. Measures (``cost_usd``, ``latency_ms``, ``output_tokens``): the latest holds, for a bill may be revised.
        ``judge_cost_usd`` adds up.
     3. Quality: of one source's answers to one question the latest holds. A report is read as its source's standing at
-       the time says (:class:`SourceChange`), and one from a source that may not train says nothing.
+       the time says (:class:`SourceChange`), and one from a source that may not train says nothing. Where a source's
+       weight is below 1, that is the reliability of a report that would else be exact.
     4. Reports without noise are taken at their word: their weighted mean is the quality. Where there are none, the
        mean weighted by weight / variance, whose own variance is one over the sum of these; kept within 0 and 1.
     5. Where nobody says anything, ``None``: no feedback is not zero.
@@ -36,6 +48,11 @@ def resolve(signals: Iterable[Signal], rules: RewardRules = RULES, standing: Sta
     before. Reports of different sources are taken to err independently; where they copy each other, the deviation
     given is too small.
     """
+    return read(signals, rules, standing).outcome
+
+
+def read(signals: Iterable[Signal], rules: RewardRules = RULES, standing: Standing | None = None) -> Reading:
+    """As :func:`resolve`, with the opinions that the quality was made of."""
     kept = without_retracted(list(signals))
     latest: dict[str, float] = {}
     judging_usd = 0.0
@@ -44,8 +61,9 @@ def resolve(signals: Iterable[Signal], rules: RewardRules = RULES, standing: Sta
             judging_usd += signal.value
         else:
             latest[signal.kind] = signal.value
-    quality, deviation = fuse(opinions(kept, rules, standing))
-    return Outcome(
+    said = opinions(kept, rules, standing)
+    quality, deviation = fuse(said)
+    outcome = Outcome(
         quality=quality,
         cost_usd=latest.get("cost_usd"),
         latency_ms=latest.get("latency_ms"),
@@ -54,6 +72,7 @@ def resolve(signals: Iterable[Signal], rules: RewardRules = RULES, standing: Sta
         deviation=deviation,
         judging_usd=judging_usd,
     )
+    return Reading(outcome, said)
 
 
 def without_retracted(signals: Sequence[Signal]) -> Sequence[Signal]:
@@ -79,11 +98,19 @@ def opinions(signals: Iterable[Signal], rules: RewardRules = RULES, standing: St
         if quality is None:
             said[answers] = None
         elif change is None:
-            said[answers] = Opinion(signal.source, quality, kind.variance, kind.weight)
+            said[answers] = Opinion(signal.source, quality, kind.variance, kind.weight, quality, kind.variance)
         else:
             variance = kind.variance if change.noise is None else change.noise * change.noise
-            quality = change.slope * quality + change.offset
-            said[answers] = Opinion(signal.source, quality, variance, kind.weight * change.weight)
+            if variance == 0.0 and 0.0 < change.weight < 1.0:
+                variance = QUALITY_VARIANCE * (1.0 - change.weight) / change.weight
+            said[answers] = Opinion(
+                signal.source,
+                change.slope * quality + change.offset,
+                variance,
+                kind.weight * change.weight,
+                quality,
+                kind.variance,
+            )
     return [opinion for opinion in said.values() if opinion is not None and opinion.weight > 0.0]
 
 
