@@ -180,6 +180,17 @@ def test_inputs_are_left_alone(setting: Setting) -> None:
     policy.learn(Experience(x, 1, 0.7, replaces=0.5))
 
 
+def test_what_is_corrected_and_taken_back_leaves_a_policy_that_decides(setting: Setting) -> None:
+    policy = build(setting)
+    for x in contexts(20, 2, D):
+        policy.learn(Experience(x, 1, 0.5, weight=0.4))
+        policy.learn(Experience(x, 1, 0.7, weight=0.9, replaces=0.5, replaced_weight=0.4))
+        policy.learn(Experience(x, 1, 0.7, weight=0.0, replaces=0.7, replaced_weight=0.9))
+        choice = policy.choose(x, slots(0, 1, 2), np.zeros(3), seed=SEED)
+        assert choice.probabilities.sum() == pytest.approx(1.0)
+        assert ((choice.probabilities >= 0) & (choice.quality >= 0) & (choice.quality <= 1)).all()
+
+
 @pytest.mark.parametrize("quality", [float("nan"), float("inf"), -0.1, 1.5])
 def test_a_quality_that_is_none_is_refused_and_teaches_nothing(setting: Setting, quality: float) -> None:
     policy = build(setting)
