@@ -18,7 +18,7 @@ ROOT = Path(armwise.__file__).parent
 FLOORS = {
     0: {"errors", "contracts", "arrays"},
     1: {"features", "rewards", "predictors", "policies", "evaluation"},
-    2: {"decider", "constraints", "pacing", "config"},
+    2: {"decider", "constraints", "pacing", "plans", "config"},
     3: {"log", "registry", "providers"},
     4: {"learning", "judging", "orchestration", "simulation"},
     5: {"router"},

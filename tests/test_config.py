@@ -65,7 +65,7 @@ def test_a_good_config_has_defaults_for_the_rest() -> None:
         ("models.0.api_key_env", "NO_SUCH_KEY", r"models\[0\].api_key_env: the environment has no NO_SUCH_KEY"),
         ("objective", {}, r"objective: takes exactly one of max_quality, min_cost, tradeoff; got none"),
         ("objective.tradeoff", {}, r"objective: takes exactly one of .*; got max_quality, tradeoff"),
-        ("objective", {"min_cost": {"reference": "larg"}}, r"objective.min_cost.reference: unknown model 'larg'; did you mean 'large'"),
+        ("objective", {"min_cost": {"reference": "larg"}}, r"objective.min_cost.reference: unknown arm 'larg'; did you mean 'large'"),
         ("objective", {"min_cost": {"reference": "large", "quality_fraction": 2}}, r"quality_fraction: .*less than or equal to 1, got int 2"),
         ("policy", "tompson", r"policy: unknown policy 'tompson'; did you mean 'thompson'"),
         ("policy", {"name": "squarecb", "gama": 1}, r"policy: policy 'squarecb': .*gama"),

@@ -40,6 +40,7 @@ from armwise.learning.imports import read_rows, signals_of
 from armwise.log import open_log
 from armwise.orchestration import Answer, AnswerStream, BlockingAnswerStream, Fallback, Orchestrator
 from armwise.pacing import Objective, make_pacer
+from armwise.plans import plan_of
 from armwise.policies import make_policy
 from armwise.predictors.cost import usd_per_token
 from armwise.providers.blocking import BackgroundLoop
@@ -146,6 +147,8 @@ class Router:
         _check_prices(config, source)
         settings: dict[str, Any] = {
             "models": config.records(),
+            "arms": config.arms(),
+            "fallback": Fallback(**config.fallback.model_dump()),
             "objective": config.objective.record(),
             "policy": config.policy_settings(),
             "log": config.log.path,
@@ -480,27 +483,48 @@ class Router:
     def add_model(self, model: Model | str, **settings: Any) -> None:
         """Add a model while running, or give a known one new particulars (price, limits); what it taught stays.
 
+        Plans that call it take over its particulars too, so that what may be sent to it holds for them as well.
+
         Raises:
             BadInput: if it has no price.
         """
         if isinstance(model, str):
             model = Model(model, **settings)
-        self.add_arm(Arm.of(_priced(model)))
+        model = _priced(model)
+        with self._lock:
+            self.add_arm(Arm.of(model))
+            for plan in self._plans_of(model.name):
+                self.add_arm(replace(plan, models=tuple(model if m.name == model.name else m for m in plan.models)))
 
     def add_arm(self, arm: Arm) -> None:
-        """Add a plan over several models while running."""
-        usd_per_token(arm)  # refuse an arm without a price before it is logged
+        """Add a plan over several models while running; see :mod:`armwise.plans`.
+
+        Raises:
+            BadInput: if a model of it has no price, or the plan cannot be carried out.
+        """
+        usd_per_token(arm)  # refused before it is logged
+        plan_of(arm)
         self._apply(PoolChange(action="add", arm=arm, at=time.time()))
 
     def remove_model(self, name: str) -> None:
-        """Take an arm out of the pool; decisions made before may still be reported on.
+        """Take a model, and the plans that call it, or one plan out of the pool.
+
+        Decisions made before may still be reported on.
 
         Raises:
             UnknownModel: if there is no such arm.
         """
         with self._lock:
-            arm = self._decider.pool.arms[self._decider.pool.slot(name)]
-            self._apply(PoolChange(action="remove", arm=arm, at=time.time()))
+            self._remove(self.arm(name))
+            for plan in self._plans_of(name):
+                self._remove(plan)
+
+    def _remove(self, arm: Arm) -> None:
+        self._apply(PoolChange(action="remove", arm=arm, at=time.time()))
+
+    def _plans_of(self, model: str) -> list[Arm]:
+        """The plans in the pool that call a model."""
+        return [arm for arm in self.pool() if arm.plan != "single" and model in {m.name for m in arm.models}]
 
     def _apply(self, event: Event) -> None:
         with self._lock:
@@ -542,7 +566,7 @@ class Router:
         wanted = {arm.name: arm for arm in arms}
         for name in pool.names if wanted else ():
             if name not in wanted:
-                self.remove_model(name)
+                self._remove(self.arm(name))
         for arm in arms:
             if arm.name not in pool or pool.arms[pool.slot(arm.name)] != arm:
                 self.add_arm(arm)

@@ -7,11 +7,13 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from armwise.config.base import PositiveInt, Settings
+from armwise.config.fallback import FallbackSettings
 from armwise.config.objective import ObjectiveSettings, Tradeoff
 from armwise.config.pool import ModelSettings
 from armwise.config.rewards import RewardSettings
-from armwise.contracts import Model
+from armwise.contracts import Arm, Model
 from armwise.errors import BadInput, unknown
+from armwise.plans import plan_arms
 from armwise.policies import make_policy
 
 
@@ -26,6 +28,9 @@ class RouterConfig(Settings):
     """A whole configuration file."""
 
     models: Annotated[list[ModelSettings], Field(min_length=1)]
+    plans: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Name -> ``cascade`` or ``ensemble`` with its settings; see :mod:`armwise.plans`."""
+    fallback: FallbackSettings = FallbackSettings()
     objective: ObjectiveSettings = ObjectiveSettings(tradeoff=Tradeoff())
     policy: str | dict[str, Any] = "thompson"
     features: dict[str, Any] = Field(default_factory=dict)
@@ -47,9 +52,16 @@ class RouterConfig(Settings):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"models: duplicate name {', '.join(map(repr, twice))}; every model needs its own")
+        try:
+            names += [arm.name for arm in self.arms()]
+        except BadInput as error:
+            raise ValueError(f"plans: {error}") from error
+        for name in self.fallback.order:
+            if name not in names:
+                raise ValueError(f"fallback.order: {unknown('arm', name, names)}")
         reference = self.objective.min_cost.reference if self.objective.min_cost else None
         if reference is not None and reference not in names:
-            raise ValueError(f"objective.min_cost.reference: {unknown('model', reference, names)}")
+            raise ValueError(f"objective.min_cost.reference: {unknown('arm', reference, names)}")
         try:
             settings = self.policy_settings()
             if "name" not in settings:
@@ -66,3 +78,11 @@ class RouterConfig(Settings):
     def records(self) -> list[Model]:
         """The enabled models of the pool."""
         return [model.record() for model in self.models if model.enabled]
+
+    def arms(self) -> list[Arm]:
+        """The plans over several models, each an arm of its own.
+
+        Raises:
+            BadInput: on a plan that cannot be carried out.
+        """
+        return plan_arms(self.plans, self.records())

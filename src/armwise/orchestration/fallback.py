@@ -13,14 +13,16 @@ from dataclasses import dataclass
 
 from armwise.contracts import Arm, Decision
 from armwise.errors import ConfigError, unknown
+from armwise.plans import Check
 from armwise.providers.completion import Completion
 from armwise.providers.errors import RateLimited, Refused, Timeout, UpstreamError
 
-REASONS: tuple[str, ...] = ("failure", "timeout", "rate_limit", "refusal", "empty")
+REASONS: tuple[str, ...] = ("failure", "timeout", "rate_limit", "refusal", "empty", "low_confidence")
 """What an arm can be given up for:
 
 - ``failure``: no connection, an error of the server, an answer that is none;  ``timeout``;  ``rate_limit``
 - ``refusal``: the model or its provider's filter refused;  ``empty``: a well-formed answer that says nothing
+- ``low_confidence``: the answer's confidence is measured, and below the threshold
 """
 
 
@@ -32,7 +34,7 @@ class Fallback:
         ConfigError: on an unknown reason or a number out of range.
     """
 
-    on: Collection[str] = REASONS
+    on: Collection[str] = REASONS[:-1]
     """Reasons to try the next arm; for any other the first arm's failure, or its refusal, is the result."""
     max_arms: int = 4
     """Arms tried for one request, the first included."""
@@ -42,11 +44,20 @@ class Fallback:
     """How long one arm may take while another could be tried."""
     timeout_s: float = 300.0
     """How long a request may take in all, unless it says otherwise."""
+    check: str = "logprob"
+    """How ``low_confidence`` is measured: ``logprob`` or ``format``. No other model may look: it need not be in the
+    action set."""
+    threshold: float = 0.5
+    """The confidence below which an answer is given up; one that cannot be measured is not."""
 
     def __post_init__(self) -> None:
         for reason in self.on:
             if reason not in REASONS:
                 raise ConfigError(f"fallback.on: {unknown('reason', reason, REASONS)}")
+        if self.check not in ("logprob", "format"):
+            raise ConfigError(f"fallback.check: {unknown('check', self.check, ('logprob', 'format'))}")
+        if not 0.0 <= self.threshold <= 1.0:
+            raise ConfigError(f"fallback.threshold must be between 0 and 1, got {self.threshold!r}")
         if self.max_arms < 1:
             raise ConfigError(f"fallback.max_arms must be at least 1, got {self.max_arms}")
         for name in ("arm_timeout_s", "timeout_s"):
@@ -58,9 +69,19 @@ class Fallback:
         """Whether the next arm may be tried after this error."""
         return reason_of(error) in self.on
 
-    def objection(self, completion: Completion) -> str | None:
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The check of every answer; none unless a low confidence is a reason."""
+        return (Check(kind=self.check),) if "low_confidence" in self.on else ()
+
+    def objection(self, completion: Completion, confidence: float | None = None) -> str | None:
         """What speaks against delivering an answer, if it is a reason to try the next arm."""
-        reason = "refusal" if completion.refused else "empty" if completion.empty else None
+        if completion.refused or completion.empty:
+            reason = "refusal" if completion.refused else "empty"
+        elif confidence is not None and confidence < self.threshold:
+            reason = "low_confidence"
+        else:
+            return None
         return reason if reason in self.on else None
 
     def arms(

@@ -10,12 +10,15 @@ from typing import Any, Protocol
 from armwise.contracts import Arm, Attempt, Decision, Model, Request
 from armwise.errors import UnknownModel
 from armwise.orchestration.answer import Answer
+from armwise.orchestration.ask import Ask, Draft
 from armwise.orchestration.body import body_of, checked, request_of
 from armwise.orchestration.calls import Calls
+from armwise.orchestration.checks import measured, prepared, restored
+from armwise.orchestration.conduct import answer, stream
 from armwise.orchestration.fallback import Fallback
-from armwise.orchestration.plans import Ask, Draft, Plan, plan_of
 from armwise.orchestration.run import Observe, Run
 from armwise.orchestration.stream import AnswerStream, Replay, peek, wants_usage
+from armwise.plans import Node, plan_of
 from armwise.providers.client import ProviderClient
 from armwise.providers.errors import UpstreamError
 from armwise.providers.stream import CompletionStream
@@ -59,7 +62,7 @@ class Orchestrator:
         self.fallback = fallback or Fallback()
         self._desk = desk
         self._clock = clock
-        self._plans: dict[str, tuple[Arm, Plan]] = {}
+        self._plans: dict[str, tuple[Arm, Node, dict[str, Model]]] = {}
         self._called: dict[str, Model] = {}
 
     # ------------------------------------------------------------------------------------------ what callers use
@@ -77,15 +80,13 @@ class Orchestrator:
         try:
             for arm in run.arms(self._arm, self._resting):
                 try:
-                    draft = await self._plan(arm).answer(run.ask)
+                    draft = await self._whole(arm, run)
                 except UpstreamError as error:
                     if run.gave_up(error):
                         continue
                     break
-                objection = self.fallback.objection(draft.completion)
-                if objection is None:
+                if draft is not None:
                     return run.settle(draft)
-                run.objected(draft, objection)
             return run.settle(run.kept())
         except BaseException:
             run.abandon()
@@ -116,25 +117,47 @@ class Orchestrator:
             run.abandon()
             raise
 
+    async def _whole(self, arm: Arm, run: Run) -> Draft | None:
+        """The arm's answer; None if there is an objection to it."""
+        checks = self.fallback.checks
+        node, ask = self._plan(arm, run)
+        if checks:
+            asked = ask.body
+            draft = await answer(node, ask._replace(body=prepared(checks, asked)))
+            confidence = await measured(checks, draft, ask)
+            draft = restored(draft, asked)
+            draft = draft._replace(confidence=confidence if draft.confidence is None else draft.confidence)
+        else:
+            confidence = None
+            draft = await answer(node, ask)
+        objection = self.fallback.objection(draft.completion, confidence)
+        if objection is not None:
+            run.objected(draft, objection)
+            return None
+        return draft
+
     async def _open(self, arm: Arm, run: Run) -> AnswerStream | None:
         """The arm's answer as a stream; None if there is an objection to it."""
-        opened = await self._plan(arm).stream(run.ask)
-        if isinstance(opened, CompletionStream):
-            try:
-                head, objection = await peek(opened)
-                if objection is None or objection not in self.fallback.on:
-                    return AnswerStream(run.decision, arm.name, opened, head, run)
-                async for _ in opened:  # short: it says that it says nothing
-                    pass
-            except BaseException:
-                await opened.aclose()
-                raise
-            run.objected(Draft(opened.completion), objection)
+        if self.fallback.checks:
+            draft = await self._whole(arm, run)
+            return None if draft is None else self._replay(draft, run)
+        opened = await stream(*self._plan(arm, run))
+        if not isinstance(opened, CompletionStream):
+            objection = self.fallback.objection(opened.completion)
+            if objection is None:
+                return self._replay(opened, run)
+            run.objected(opened, objection)
             return None
-        objection = self.fallback.objection(opened.completion)
-        if objection is None:
-            return self._replay(opened, run)
-        run.objected(opened, objection)
+        try:
+            head, objection = await peek(opened)
+            if objection is None or objection not in self.fallback.on:
+                return AnswerStream(run.decision, arm.name, opened, head, run)
+            async for _ in opened:  # short: it says that it says nothing
+                pass
+        except BaseException:
+            await opened.aclose()
+            raise
+        run.objected(Draft(opened.completion), objection)
         return None
 
     def _replay(self, draft: Draft, run: Run) -> AnswerStream:
@@ -161,7 +184,7 @@ class Orchestrator:
             request = self._only_plain(request)
         decision = self._desk.decide(request)
         return Run(
-            Ask(body, Calls(self.client, decision.id, endpoint, self._desk.record), decision),
+            Ask(body, {}, Calls(self.client, decision.id, endpoint, self._desk.record), decision),
             fallback=self.fallback,
             observe=self._desk.observe,
             clock=self._clock,
@@ -181,7 +204,8 @@ class Orchestrator:
         except UnknownModel:
             return None
         for model in arm.models:
-            if self._called.get(model.name) is not model:
+            called = self._called.get(model.name)
+            if called is not model and called != model:
                 self._introduce(model)
         return arm
 
@@ -195,8 +219,10 @@ class Orchestrator:
         """Whether an arm needs a model that cannot be called now."""
         return not all(self.client.healthy(model.name) for model in arm.models)
 
-    def _plan(self, arm: Arm) -> Plan:
+    def _plan(self, arm: Arm, run: Run) -> tuple[Node, Ask]:
+        """What the arm is to do, and what it is asked."""
         known = self._plans.get(arm.name)
         if known is None or known[0] is not arm:
-            known = self._plans[arm.name] = (arm, plan_of(arm))
-        return known[1]
+            models = {model.name: model for model in arm.models}
+            known = self._plans[arm.name] = (arm, plan_of(arm), models)
+        return known[1], run.ask._replace(models=known[2])

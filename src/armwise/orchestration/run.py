@@ -8,8 +8,8 @@ from typing import Protocol
 from armwise.contracts import Arm, Decision
 from armwise.errors import NoAnswer
 from armwise.orchestration.answer import Answer
+from armwise.orchestration.ask import Ask, Draft
 from armwise.orchestration.fallback import Fallback, said
-from armwise.orchestration.plans import Ask, Draft
 from armwise.providers.errors import Rejected, UpstreamError
 
 SOURCE = "armwise"
@@ -95,14 +95,15 @@ class Run:
         self._kept.append((objection, self.arm, draft))
 
     def kept(self) -> Draft:
-        """The answer to deliver though there is an objection to it: a refusal rather than an empty one.
+        """The answer to deliver though there is an objection to it: the surest; a refusal rather than an empty one.
 
         Raises:
             NoAnswer: if there is none.
         """
         if not self._kept:
             raise self._no_answer(self._errors[-1] if self._errors else None)
-        _, self.arm, draft = min(self._kept, key=lambda kept: kept[0] == "empty")
+        rank = {"low_confidence": 0, "refusal": 1, "empty": 2}
+        _, self.arm, draft = min(self._kept, key=lambda kept: (rank[kept[0]], -(kept[2].confidence or 0.0)))
         return draft
 
     # ------------------------------------------------------------------------------------------ ends

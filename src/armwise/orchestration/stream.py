@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from armwise.contracts import Decision
 from armwise.errors import BadInput
 from armwise.orchestration.answer import Answer
-from armwise.orchestration.plans import Draft
+from armwise.orchestration.ask import Draft
 from armwise.providers.blocking import BackgroundLoop
 from armwise.providers.completion import Completion
 from armwise.providers.errors import UpstreamError

@@ -11,13 +11,31 @@ class CostModel:
     """cost(x, arm) = input price * input tokens + output price * predicted output tokens, in USD.
 
     Prices stay outside what is learned, so a change of price acts at once. A plan over several models is priced at the
-    sum of its models' prices, and its token ratio learns how much of that it really spends.
+    sum of its models' prices, times the share of that which it really spends: a ratio of totals, learned from its
+    bills, and 1 before the first. A cascade that mostly stops at its first tier has a small one; samples and judges can
+    make it more than 1.
+
+    Args:
+        dimension: length of the context vectors.
+        typical_output_tokens: expected before anything is seen.
+        forgetting: of the share, per bill.
     """
 
-    def __init__(self, dimension: int, *, typical_output_tokens: float = 200.0) -> None:
+    def __init__(
+        self,
+        dimension: int,
+        *,
+        typical_output_tokens: float = 200.0,
+        forgetting: float = 0.995,
+    ) -> None:
         self.output_tokens = PooledLogModel(dimension, typical=typical_output_tokens)
+        self.forgetting = forgetting
         self._input_price = np.zeros(0)
         self._output_price = np.zeros(0)
+        self._share = np.zeros(0)
+        self._billed = np.zeros(0)
+        self._whole = np.zeros(0)
+        """What a plan's bills, and the same requests at the full sum, add up to in USD, forgetting; NaN for a model."""
 
     def add_arm(self, arm: Arm) -> None:
         """Make room for an arm.
@@ -29,6 +47,9 @@ class CostModel:
         self._input_price = np.append(self._input_price, input_price)
         self._output_price = np.append(self._output_price, output_price)
         self.output_tokens.add_arm()
+        self._share = np.append(self._share, 1.0)
+        start = np.nan if arm.plan == "single" else 0.0
+        self._billed, self._whole = np.append(self._billed, start), np.append(self._whole, start)
 
     def reprice(self, slot: int, arm: Arm) -> None:
         """Take over new prices of an arm."""
@@ -38,21 +59,36 @@ class CostModel:
         """Expected billed cost in USD per arm; shape (arms,)."""
         tokens = self.output_tokens.predict(vector, slots)
         if slots.size == self._input_price.size:
-            return self._input_price * input_tokens + self._output_price * tokens
-        return self._input_price[slots] * input_tokens + self._output_price[slots] * tokens
+            return (self._input_price * input_tokens + self._output_price * tokens) * self._share
+        return (self._input_price[slots] * input_tokens + self._output_price[slots] * tokens) * self._share[slots]
 
     def learn(
         self, vector: Vector, slot: int, input_tokens: int, *, cost_usd: float | None, output_tokens: float | None
     ) -> None:
         """Take in what was billed. Where the arm's output has a price, the bill says how many tokens it was."""
+        if not np.isnan(self._whole[slot]):
+            if cost_usd is not None:
+                self._learn_share(vector, slot, input_tokens, cost_usd)
+            return
         price = self._output_price[slot]
         if cost_usd is not None and price > 0:
             output_tokens = max(0.0, (cost_usd - self._input_price[slot] * input_tokens) / price)
         if output_tokens is not None:
             self.output_tokens.learn(vector, slot, float(output_tokens))
 
+    def _learn_share(self, vector: Vector, slot: int, input_tokens: int, cost_usd: float) -> None:
+        tokens = self.output_tokens.predict(vector, np.array([slot], dtype=np.intp))
+        whole = self._input_price[slot] * input_tokens + self._output_price[slot] * float(tokens[0])
+        self._billed[slot] = self._billed[slot] * self.forgetting + cost_usd
+        self._whole[slot] = self._whole[slot] * self.forgetting + whole
+        if self._whole[slot] > 0:
+            self._share[slot] = self._billed[slot] / self._whole[slot]
+
     def state(self) -> State:
         return {
+            "share": self._share.copy(),
+            "billed": self._billed.copy(),
+            "whole": self._whole.copy(),
             "output_tokens": self.output_tokens.state(),
             "input_price": self._input_price.copy(),
             "output_price": self._output_price.copy(),
@@ -60,7 +96,8 @@ class CostModel:
 
     def restore(self, state: State) -> None:
         self.output_tokens.restore(state["output_tokens"])
-        self._input_price, self._output_price = state["input_price"].copy(), state["output_price"].copy()
+        for name in ("input_price", "output_price", "share", "billed", "whole"):
+            setattr(self, f"_{name}", state[name].copy())
 
 
 def usd_per_token(arm: Arm) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from armwise.testing.models import SimulatedModel
 from armwise.testing.tasks import mistake, recognise
+from armwise.testing.verdicts import verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,6 +127,9 @@ def _last(ask: Ask, role: str) -> str:
 def _text(model: SimulatedModel, ask: Ask, rng: Random) -> tuple[str, float]:
     if ask.turns and ask.turns[-1][0] == "tool":
         return _wrap(model, ask, f"The tool says: {ask.turns[-1][1]}", rng), -0.05
+    said = verdict(model, _last(ask, "user"), rng)
+    if said is not None:
+        return said, -0.3
     task = recognise(_last(ask, "user"))
     if task is None:
         return _small_talk(ask), -0.3
