@@ -20,7 +20,7 @@ FLOORS = {
     1: {"features", "rewards", "predictors", "policies", "evaluation"},
     2: {"decider", "constraints", "pacing", "plans", "config"},
     3: {"log", "registry", "providers"},
-    4: {"learning", "judging", "orchestration", "simulation"},
+    4: {"learning", "judging", "orchestration", "simulation", "offline"},
     5: {"router"},
     6: {"gateway", "cli", "demo", "__main__"},
 }

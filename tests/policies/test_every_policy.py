@@ -11,6 +11,7 @@ import pytest
 from armwise.contracts import Arm, Experience, Policy
 from armwise.errors import BadInput
 from armwise.policies import POLICIES, draw, make_policy
+from armwise.policies.batch import choose_many
 from armwise.policies.vw import REDUCTIONS
 from armwise.predictors import ENGINES
 from helpers import assert_same_state, contexts, model
@@ -306,3 +307,19 @@ def test_the_spec_builds_its_like_and_tells_engines_and_parameters_apart(setting
 def test_wrong_settings_say_what_is_wrong(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(BadInput, match=says):
         make_policy(dimension=D, **settings)
+
+
+def test_many_at_once_is_one_by_one(setting: Setting) -> None:
+    policy = build(setting, 4)
+    teach(policy, 60, 4)
+    vectors = contexts(7, 11, D)
+    seeds = np.arange(7, dtype=np.uint64)
+    for chosen in (slots(0, 1, 2, 3), slots(1, 3)):
+        penalties = np.random.default_rng(2).random((7, len(chosen))) * 0.1
+        many = choose_many(policy, vectors, chosen, penalties, seeds)
+        one_by_one = [
+            policy.choose(x, chosen, penalty, seed=i).probabilities
+            for i, (x, penalty) in enumerate(zip(vectors, penalties, strict=True))
+        ]
+        np.testing.assert_allclose(many, one_by_one, atol=1e-9)
+        np.testing.assert_allclose(many.sum(axis=1), 1.0, atol=1e-9)

@@ -77,6 +77,20 @@ class Reading(ABC):
         finally:
             cursor.close()
 
+    def stream(self, sql: str, parameters: Sequence[Any] = (), *, rows: int) -> Iterator[pa.RecordBatch]:
+        """The rows that a query gives, as Arrow batches of at most ``rows``; memory is that of a batch.
+
+        Raises:
+            LogError: if DuckDB refuses it, with the reason.
+        """
+        cursor = self.cursor()
+        try:
+            yield from cursor.sql(sql, params=list(parameters)).to_arrow_reader(rows)
+        except duckdb.Error as error:
+            raise LogError(f"cannot read {self.name}: {error}") from error
+        finally:
+            cursor.close()
+
     def events(self, after: int = 0) -> Iterator[tuple[int, Event]]:
         """Events with their positions, in order, from the first behind ``after`` to the last there is at the call.
 

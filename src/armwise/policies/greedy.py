@@ -8,6 +8,7 @@ import numpy as np
 from armwise.contracts import Choice, QualityModel, Slots, Vector
 from armwise.errors import BadInput
 from armwise.policies.base import ModelPolicy, decayed
+from armwise.policies.batch import Table, predict_many
 
 
 class EpsilonGreedy(ModelPolicy):
@@ -42,3 +43,12 @@ class EpsilonGreedy(ModelPolicy):
         probabilities = np.full(len(slots), epsilon / len(slots))
         probabilities[(quality - penalty).argmax()] += 1.0 - epsilon
         return Choice(probabilities, quality)
+
+    def choose_many(self, vectors: Table, slots: Slots, penalties: Table) -> Table | None:
+        quality = predict_many(self.model, vectors, slots)
+        if quality is None:
+            return None
+        epsilon = decayed(self.epsilon, self.model.lessons, self.horizon)
+        probabilities = np.full(penalties.shape, epsilon / len(slots))
+        probabilities[np.arange(len(vectors)), (quality - penalties).argmax(axis=1)] += 1.0 - epsilon
+        return probabilities

@@ -8,6 +8,7 @@ import numpy as np
 from armwise.contracts import Choice, QualityModel, Slots, Vector
 from armwise.errors import BadInput
 from armwise.policies.base import ModelPolicy, decayed
+from armwise.policies.batch import Table, predict_many
 
 
 class Softmax(ModelPolicy):
@@ -44,3 +45,13 @@ class Softmax(ModelPolicy):
         weights = np.exp(np.maximum((utility - utility.max()) / temperature, -700.0))
         weights /= np.add.reduce(weights)
         return Choice(weights, quality)
+
+    def choose_many(self, vectors: Table, slots: Slots, penalties: Table) -> Table | None:
+        quality = predict_many(self.model, vectors, slots)
+        if quality is None:
+            return None
+        utility = quality - penalties
+        temperature = decayed(self.temperature, self.model.lessons, self.horizon)
+        weights: Table = np.exp(np.maximum((utility - utility.max(axis=1, keepdims=True)) / temperature, -700.0))
+        weights /= weights.sum(axis=1, keepdims=True)
+        return weights

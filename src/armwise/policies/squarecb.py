@@ -9,6 +9,7 @@ import numpy as np
 from armwise.contracts import Choice, QualityModel, Slots, Vector
 from armwise.errors import BadInput
 from armwise.policies.base import ModelPolicy
+from armwise.policies.batch import Table, predict_many
 
 
 class SquareCB(ModelPolicy):
@@ -43,3 +44,13 @@ class SquareCB(ModelPolicy):
         probabilities = [1.0 / (arms + gamma * (best - other)) for other in utility]
         probabilities[utility.index(best)] += 1.0 - sum(probabilities)
         return Choice(np.array(probabilities), quality)
+
+    def choose_many(self, vectors: Table, slots: Slots, penalties: Table) -> Table | None:
+        quality = predict_many(self.model, vectors, slots)
+        if quality is None:
+            return None
+        utility = quality - penalties
+        gamma = self.gamma * math.pow(1.0 + self.model.lessons, self.exponent)
+        probabilities: Table = 1.0 / (len(slots) + gamma * (utility.max(axis=1, keepdims=True) - utility))
+        probabilities[np.arange(len(vectors)), utility.argmax(axis=1)] += 1.0 - probabilities.sum(axis=1)
+        return probabilities

@@ -4,10 +4,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from armwise.arrays import sigmoid
 from armwise.contracts import BayesianModel, Choice, Knowledge, Posterior, Slots, Vector
 from armwise.errors import BadInput
 from armwise.policies.base import ModelPolicy
+from armwise.policies.batch import Table
 from armwise.policies.marginals import best_arm_probabilities
 
 
@@ -48,3 +51,16 @@ class ThompsonSampling(ModelPolicy):
             Posterior(belief.mean, belief.deviation * shrink, belief.logit), penalty, self.nodes
         )
         return Choice(probabilities, quality, self._method)
+
+    def choose_many(self, vectors: Table, slots: Slots, penalties: Table) -> Table | None:
+        many = getattr(self.model, "posterior_many", None)
+        if many is None:
+            return None
+        belief: Posterior = many(vectors, slots)
+        deviation = belief.deviation * (self.scale * math.sqrt(min(1.0, self.horizon / (1.0 + self.model.lessons))))
+        out = np.empty(penalties.shape)
+        for i in range(len(out)):
+            out[i] = best_arm_probabilities(
+                Posterior(belief.mean[i], deviation[i], belief.logit), penalties[i], self.nodes
+            )
+        return out

@@ -1,6 +1,7 @@
 """Billed cost of a request on each arm: input tokens are known, output tokens are predicted, prices are given."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from armwise.contracts import Arm, Slots, State, Vector
 from armwise.errors import BadInput
@@ -61,6 +62,12 @@ class CostModel:
         if slots.size == self._input_price.size:
             return (self._input_price * input_tokens + self._output_price * tokens) * self._share
         return (self._input_price[slots] * input_tokens + self._output_price[slots] * tokens) * self._share[slots]
+
+    def predict_many(self, vectors: NDArray[np.float64], input_tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Expected billed cost in USD of every arm for contexts [n, d] of so many tokens [n]; shape (n, arms)."""
+        tokens = self.output_tokens.predict_many(vectors)
+        cost: NDArray[np.float64] = np.multiply.outer(input_tokens, self._input_price) + tokens * self._output_price
+        return cost
 
     def learn(
         self, vector: Vector, slot: int, input_tokens: int, *, cost_usd: float | None, output_tokens: float | None

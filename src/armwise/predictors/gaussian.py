@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from armwise.arrays import grown
+from armwise.arrays import grown, sigmoid
 from armwise.contracts import Arm, Experience, Knowledge, Posterior, Slots, State, Vector
 from armwise.errors import BadInput, SnapshotError
 
@@ -91,6 +92,19 @@ class GaussianArms:
         if slots.size != self.arms:
             mean, variance = mean[slots], variance[slots]
         return Posterior(mean, np.sqrt(np.maximum(variance, 0.0)), self.logit)  # rounding may go below zero
+
+    def posterior_many(self, vectors: NDArray[np.float64], slots: Slots) -> Posterior:
+        """:meth:`posterior` for contexts [n, d]; arrays of shape (n, arms)."""
+        mean = vectors @ self._mean[slots].T
+        variance = np.empty_like(mean)
+        for i, slot in enumerate(slots.tolist()):
+            variance[:, i] = ((vectors @ self._covariance[slot]) * vectors).sum(axis=1)
+        return Posterior(mean, np.sqrt(np.maximum(variance, 0.0)), self.logit)
+
+    def predict_many(self, vectors: NDArray[np.float64], slots: Slots) -> NDArray[np.float64]:
+        """Mean quality for contexts [n, d]; shape (n, arms)."""
+        mean = vectors @ self._mean[slots].T
+        return sigmoid(mean) if self.logit else np.clip(mean, 0.0, 1.0)
 
     def learn(self, experience: Experience) -> None:
         """One step of online Laplace (linear: exact recursive least squares) on the arm that was drawn.

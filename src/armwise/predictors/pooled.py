@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from armwise.arrays import grown
 from armwise.contracts import Slots, State, Vector
@@ -59,6 +60,12 @@ class PooledLogModel:
         """Expected value per arm; shape (arms,)."""
         ratio = self._ratio if slots.size == self._ratio.size else self._ratio[slots]
         return ratio * self._shape(vector)
+
+    def predict_many(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Expected value of every arm for contexts [n, d]; shape (n, arms)."""
+        shape = self.typical * np.exp(np.clip(vectors @ self._weights, -5.0, 5.0))
+        values: NDArray[np.float64] = np.multiply.outer(shape, self._ratio)
+        return values
 
     def learn(self, vector: Vector, slot: int, value: float) -> None:
         """Take in one observed value, at least 0."""

@@ -1,0 +1,156 @@
+"""A log as arrays: one row per decision, with what is known of its outcome by now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from armwise.contracts import Context, Decision, Outcome, Predictions, Trade
+from armwise.errors import BadInput
+
+Array = NDArray[Any]
+
+OUTCOMES = ("quality", "cost_usd", "latency_ms")
+"""What is measured of a decision, each NaN where it is not known (which is never zero)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoggedRows:
+    """n decisions over K arms, in the order of the log. Made by :mod:`armwise.offline.reading`.
+
+    Attributes:
+        arms: the K arms of the whole log; columns of [n, K] arrays.
+        feature_version: of all rows.
+        position, unix_time: [n], where in the log, and when.
+        arm: [n], column of the arm that was drawn.
+        propensity: [n], the probability with which it was drawn.
+        eligible: bool [n, K], the action sets.
+        probabilities: [n, K], the whole logged distribution, 0 outside the action set.
+        vectors: float32 [n, d], the contexts.
+        input_tokens, seed: [n].
+        task, tenant, policy_version: [n], text; "" for none.
+        cost_weight, latency_weight, cost_ref_usd, latency_ref_ms: [n], the exchange rates in force.
+        predicted_cost_usd, predicted_latency_ms: [n], of the drawn arm, at the time.
+        quality, quality_deviation, cost_usd, latency_ms, output_tokens: [n], NaN where not known.
+        quality_unix_time: [n], when the quality came; NaN where it has not.
+        judging_probability: [n], with which judges were to look; NaN where nobody knows.
+        error: bool [n].
+    """
+
+    arms: tuple[str, ...]
+    feature_version: str
+    position: Array
+    unix_time: Array
+    arm: Array
+    propensity: Array
+    eligible: Array
+    probabilities: Array
+    vectors: Array
+    input_tokens: Array
+    seed: Array
+    task: Array
+    tenant: Array
+    policy_version: Array
+    cost_weight: Array
+    latency_weight: Array
+    cost_ref_usd: Array
+    latency_ref_ms: Array
+    predicted_cost_usd: Array
+    predicted_latency_ms: Array
+    quality: Array
+    quality_deviation: Array
+    quality_unix_time: Array
+    cost_usd: Array
+    latency_ms: Array
+    output_tokens: Array
+    judging_probability: Array
+    error: Array
+
+    def __len__(self) -> int:
+        return len(self.arm)
+
+    @property
+    def dimension(self) -> int:
+        """Length of the contexts."""
+        return int(self.vectors.shape[1])
+
+    def take(self, which: slice | Array) -> LoggedRows:
+        """Some of the rows: a stretch (as views), a mask or an order."""
+        cut: dict[str, Any] = {
+            name: value[which] if isinstance(value, np.ndarray) else value for name, value in _of(self)
+        }
+        return LoggedRows(**cut)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[LoggedRows]) -> LoggedRows:
+        """Parts of one log, one after the other.
+
+        Raises:
+            BadInput: if there is none, or they are not of the same arms and features.
+        """
+        if not parts:
+            raise BadInput("there are no rows to put together")
+        first = parts[0]
+        for part in parts:
+            if (part.arms, part.feature_version) != (first.arms, first.feature_version):
+                raise BadInput(
+                    f"rows of arms {part.arms} and features {part.feature_version!r} do not go with those of "
+                    f"{first.arms} and {first.feature_version!r}"
+                )
+        if len(parts) == 1:
+            return first
+        whole: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) if isinstance(value, np.ndarray) else value
+            for name, value in _of(first)
+        }
+        return cls(**whole)
+
+    def case(self, i: int) -> tuple[Decision, Outcome]:
+        """Row i as the records that a decider learns from (what other arms were predicted to cost is not kept)."""
+        there = np.flatnonzero(self.eligible[i])
+        arm = int(self.arm[i])
+        cost, latency = np.zeros(len(there)), np.zeros(len(there))
+        at = int(np.searchsorted(there, arm))
+        cost[at], latency[at] = self.predicted_cost_usd[i], self.predicted_latency_ms[i]
+        decision = Decision(
+            str(self.position[i]),
+            float(self.unix_time[i]),
+            self.arms[arm],
+            float(self.propensity[i]),
+            tuple(self.arms[k] for k in there),
+            self.probabilities[i, there],
+            {},
+            Predictions(np.zeros(len(there)), cost, latency),
+            Trade(
+                float(self.cost_weight[i]),
+                float(self.latency_weight[i]),
+                float(self.cost_ref_usd[i]),
+                float(self.latency_ref_ms[i]),
+            ),
+            Context(self.vectors[i].astype(np.float64), str(self.task[i]), int(self.input_tokens[i])),
+            "exact",
+            int(self.seed[i]),
+            str(self.policy_version[i]),
+            self.feature_version,
+        )
+        known = Outcome(
+            quality=_known(self.quality[i]),
+            cost_usd=_known(self.cost_usd[i]),
+            latency_ms=_known(self.latency_ms[i]),
+            output_tokens=_known(self.output_tokens[i]),
+            error=bool(self.error[i]),
+            deviation=_known(self.quality_deviation[i]) or 0.0,
+        )
+        return decision, known
+
+
+def _of(rows: LoggedRows) -> list[tuple[str, Any]]:
+    return [(field.name, getattr(rows, field.name)) for field in fields(rows)]
+
+
+def _known(value: float) -> float | None:
+    return float(value) if value == value else None  # NaN is not itself
