@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, field, fields
 from enum import IntEnum
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -582,7 +582,10 @@ class Policy(Protocol):
 class QualityModel(Protocol):
     """A regression engine: predicts the quality of every arm and learns online from single lessons."""
 
-    knowledge: ClassVar[Knowledge]
+    @property
+    def knowledge(self) -> Knowledge:
+        """What it can tell."""
+        ...
 
     @property
     def dimension(self) -> int:

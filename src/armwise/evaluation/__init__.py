@@ -15,11 +15,13 @@ from armwise.evaluation.diagnostics import (
     Diagnosis,
     Finding,
     PropensityCalibration,
+    Reliability,
     Thresholds,
     Verdict,
     WeightDiagnostics,
     pareto_k,
     propensity_calibration,
+    reliability,
 )
 from armwise.evaluation.estimators import (
     DR,
@@ -74,6 +76,7 @@ __all__ = [
     "OutcomeModel",
     "OutcomePredictions",
     "PropensityCalibration",
+    "Reliability",
     "Replay",
     "RidgeOutcome",
     "RunningMean",
@@ -92,4 +95,5 @@ __all__ = [
     "evaluate",
     "pareto_k",
     "propensity_calibration",
+    "reliability",
 ]

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from armwise.contracts import Knowledge, QualityModel
 from armwise.errors import BadInput, unknown
+from armwise.predictors.calibrated import CalibratedModel
 from armwise.predictors.cost import CostModel
 from armwise.predictors.linear import LinearModel
 from armwise.predictors.logistic import LogisticModel
@@ -22,6 +23,7 @@ from armwise.predictors.vw import VWModel
 
 __all__ = [
     "ENGINES",
+    "CalibratedModel",
     "CostModel",
     "LinearModel",
     "LogisticModel",
@@ -54,8 +56,8 @@ ENGINES: Mapping[str, Engine] = {
 }
 
 
-def make_quality_model(engine: str, dimension: int, **parameters: Any) -> QualityModel:
-    """Build a quality engine by name.
+def make_quality_model(engine: str, dimension: int, *, calibrate: bool = False, **parameters: Any) -> QualityModel:
+    """Build a quality engine by name; with ``calibrate``, its predictions are put right by their own record.
 
     Raises:
         BadInput: on an unknown engine or parameter.
@@ -63,6 +65,7 @@ def make_quality_model(engine: str, dimension: int, **parameters: Any) -> Qualit
     if engine not in ENGINES:
         raise BadInput(unknown("engine", engine, ENGINES))
     try:
-        return ENGINES[engine](dimension, **parameters)
+        made = ENGINES[engine](dimension, **parameters)
     except TypeError as error:
         raise BadInput(f"engine {engine!r}: {error}") from error
+    return CalibratedModel(made) if calibrate else made

@@ -2,6 +2,7 @@
 
 from armwise.evaluation.diagnostics.calibration import CalibrationTest, PropensityCalibration, propensity_calibration
 from armwise.evaluation.diagnostics.overlap import ArmOverlap, OverlapSums, SliceOverlap
+from armwise.evaluation.diagnostics.reliability import Reliability, reliability
 from armwise.evaluation.diagnostics.verdict import Diagnosis, Finding, Thresholds, Verdict, judge
 from armwise.evaluation.diagnostics.weights import WeightDiagnostics, WeightSums, pareto_k
 
@@ -12,6 +13,7 @@ __all__ = [
     "Finding",
     "OverlapSums",
     "PropensityCalibration",
+    "Reliability",
     "SliceOverlap",
     "Thresholds",
     "Verdict",
@@ -20,4 +22,5 @@ __all__ = [
     "judge",
     "pareto_k",
     "propensity_calibration",
+    "reliability",
 ]

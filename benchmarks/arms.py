@@ -1,0 +1,148 @@
+"""How regret grows with the number of arms: MMLU-Pro's twelve models and its seventeen further ones, K = 3, 10, 29.
+
+    python benchmarks/arms.py [--rounds 5000] [--seeds 20] [--jobs 1] [--json]
+
+Each seed draws K of the 29 models and an order of the prompts; every policy then meets the same episode from a cold
+start, and sees the score of the arm it drew. Quality alone counts here (no cost weight), so that all arms compete.
+Regret is per round against the best in hindsight: one ridge regression per arm fitted to all scores of the episode, the
+highest predicted taken (in sample, so a little better than anyone could do). "growth" is mean regret at K = 29 over
+that at K = 3; "to disjoint" is the paired ratio of a policy's regret at K = 29 to that of disjoint LinUCB (Li et al.
+2010: linear, one ridge per arm). Intervals are Student's t over seeds, 95%. Nulls: uniform, the context-free bandit,
+always the best arm in hindsight. Needs mmlu_pro.parquet and mmlu_pro_extra_models.parquet in ARMWISE_DATA.
+
+The shared engine's settings were not chosen on these tables: see benchmarks/README of settings in docs/policies.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from joblib import Parallel, delayed
+from rich.console import Console
+from rich.table import Table
+
+from armwise.simulation import OutcomeTable, replay
+from armwise.simulation.summary import interval
+from armwise.simulation.worlds import TableWorld
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = ("mmlu_pro.parquet", "mmlu_pro_extra_models.parquet")
+COLUMNS = ("prompt_id", "prompt", "task", "model", "score", "input_tokens", "output_tokens", "cost_est_usd")
+COUNTS = (3, 10, 29)
+DISJOINT = "LinUCB, linear, disjoint"
+POLICIES: dict[str, dict[str, Any]] = {
+    DISJOINT: {"name": "linucb", "engine": "linear"},
+    "LinUCB, logistic, disjoint": {"name": "linucb", "engine": "logistic"},
+    "LinUCB, shared": {"name": "linucb", "engine": "shared"},
+    "Thompson, logistic, disjoint": {"name": "thompson", "engine": "logistic"},
+    "Thompson, shared": {"name": "thompson", "engine": "shared"},
+    "context-free bandit": {"name": "performance"},
+    "uniform": {"name": "uniform", "engine": "means"},
+}
+
+
+def outcomes(data: Path) -> OutcomeTable:
+    """All 29 models on the prompts that all of them answered."""
+    parts = [pq.read_table(data / name, columns=list(COLUMNS)) for name in FILES]
+    rows = pa.concat_tables(parts, promote_options="permissive")
+    prompts = np.array(rows.column("prompt_id").to_pylist(), dtype=object)
+    names, counts = np.unique(prompts, return_counts=True)
+    whole = set(names[counts == counts.max()])
+    rows = rows.filter(pa.array([prompt in whole for prompt in prompts]))
+    rows = rows.append_column("dataset", pa.array(["mmlu_pro"] * len(rows)))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "all.parquet"
+        pq.write_table(rows, path)
+        return OutcomeTable.read_parquet(path)
+
+
+def hindsight(vectors: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Score, round by round, of the arm that a ridge per arm, fitted to all of them, likes best."""
+    ridge = np.eye(vectors.shape[1])
+    weights = np.linalg.solve(vectors.T @ vectors + ridge, vectors.T @ score)
+    return score[np.arange(len(score)), (vectors @ weights).argmax(axis=1)]
+
+
+def one(table: OutcomeTable, count: int, seed: int, rounds: int) -> dict[str, float]:
+    """Regret per round of everybody in one episode."""
+    rng = np.random.default_rng((seed, count))
+    arms = np.sort(rng.choice(len(table.models), count, replace=False))
+    rows = rng.permutation(len(table))[:rounds]
+    part = OutcomeTable(
+        name=table.name,
+        models=tuple(table.models[k] for k in arms),
+        tasks=tuple(np.array(table.tasks, dtype=object)[rows]),
+        vectors=table.vectors[rows],
+        input_tokens=table.input_tokens[rows],
+        output_tokens=table.output_tokens[np.ix_(rows, arms)],
+        cost_usd=table.cost_usd[np.ix_(rows, arms)],
+        score=table.score[np.ix_(rows, arms)],
+        feature_version=table.feature_version,
+    )
+    best = hindsight(part.vectors, part.score).mean()
+    episode = TableWorld(part).ordered()
+    found = {label: best - replay(episode, policy=policy, seed=seed).mean_quality for label, policy in POLICIES.items()}
+    found["best arm in hindsight"] = best - part.score.mean(axis=0).max()
+    return {label: float(value) for label, value in found.items()}
+
+
+def measure(data: Path, rounds: int, seeds: int, jobs: int) -> dict[str, Any]:
+    table = outcomes(data)
+    cells = [(count, seed) for seed in range(seeds) for count in COUNTS]
+    done = Parallel(n_jobs=jobs)(delayed(one)(table, count, seed, rounds) for count, seed in cells)
+    by: dict[int, list[dict[str, float]]] = {count: [] for count in COUNTS}
+    for (count, _), found in zip(cells, done, strict=True):
+        by[count].append(found)
+    rows = []
+    for label in by[COUNTS[0]][0]:
+        values = {count: np.array([found[label] for found in by[count]]) for count in COUNTS}
+        disjoint = np.array([found[DISJOINT] for found in by[COUNTS[-1]]])
+        rows.append(
+            {
+                "policy": label,
+                "regret": {count: list(interval(values[count])) for count in COUNTS},
+                "growth": float(values[COUNTS[-1]].mean() / values[COUNTS[0]].mean()),
+                "to_disjoint": list(interval(values[COUNTS[-1]] / disjoint)),
+            }
+        )
+    return {"prompts": len(table), "arms": len(table.models), "rounds": rounds, "seeds": seeds, "policies": rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("ARMWISE_DATA", ROOT / "../shared/data")))
+    parser.add_argument("--rounds", type=int, default=5000)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if not all((options.data / name).is_file() for name in FILES):
+        raise SystemExit(f"{' or '.join(FILES)} is not in {options.data}: set ARMWISE_DATA")
+    found = measure(options.data, options.rounds, options.seeds, options.jobs)
+    if options.json:
+        json.dump(found, sys.stdout)
+        print()
+        return
+    board = Table("policy", *(f"regret, K = {count}" for count in COUNTS), "growth", "to disjoint, K = 29")
+    for row in found["policies"]:
+        regrets = [f"{1e3 * mean:.1f} ± {1e3 * half:.1f}" for mean, half in row["regret"].values()]
+        ratio, half = row["to_disjoint"]
+        board.add_row(row["policy"], *regrets, f"{row['growth']:.2f}", f"{ratio:.3f} ± {half:.3f}")
+    console = Console()
+    console.print(
+        f"{found['seeds']} seeds, {found['rounds']:,} of {found['prompts']:,} prompts; regret in points of 0.001"
+    )
+    console.print(board)
+
+
+if __name__ == "__main__":
+    main()
