@@ -54,6 +54,11 @@ def decider(policy: dict[str, Any] | None = None, objective: Objective | None = 
     return out
 
 
+def spent_usd(one: Decider, budget: int = 0, at: float = 0.0) -> float:
+    """All that a budget of the decider's has to count on."""
+    return one.pacer.report(at)[budget].spent_usd
+
+
 def differences(left: Any, right: Any, path: str = "state") -> Iterator[str]:
     """Where two states differ, bit for bit."""
     if isinstance(left, dict) and isinstance(right, dict):

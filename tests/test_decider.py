@@ -11,7 +11,7 @@ from armwise.contracts import Arm, Model, Outcome, PoolChange, Request, utility
 from armwise.decider import Decider
 from armwise.errors import BadInput, NoEligibleArm, SnapshotError
 from armwise.pacing import Objective
-from helpers import assert_same_state, context, contexts, decider, model, play
+from helpers import assert_same_state, context, contexts, decider, model, play, spent_usd
 
 NOTHING = Outcome()
 
@@ -98,7 +98,7 @@ def test_a_judgement_moves_the_quality_floor_once() -> None:
     revised.learn(decision, Outcome(quality=0.1), NOTHING)
     revised.learn(decision, Outcome(quality=0.9), Outcome(quality=0.1))
     right.learn(decision, Outcome(quality=0.9), NOTHING)
-    assert revised.pacer.state()["log_weight"] == pytest.approx(right.pacer.state()["log_weight"])
+    assert revised.pacer.state()["base"]["log_weight"] == pytest.approx(right.pacer.state()["base"]["log_weight"])
 
 
 def test_a_bill_teaches_length_once_and_its_revision_only_moves_the_budget() -> None:
@@ -107,10 +107,10 @@ def test_a_bill_teaches_length_once_and_its_revision_only_moves_the_budget() -> 
     one.decided(decision)
     first, revised = Outcome(cost_usd=1e-3), Outcome(cost_usd=3e-3)
     one.learn(decision, first, NOTHING)
-    lengths, spent = one.costs.state(), one.pacer.state()["spent_today_usd"]
+    lengths, spent = one.costs.state(), spent_usd(one)
     one.learn(decision, revised, first)
     assert_same_state(one.costs.state(), lengths)
-    assert one.pacer.state()["spent_today_usd"] == pytest.approx(spent + 2e-3)
+    assert spent_usd(one) == pytest.approx(spent + 2e-3)
     assert spent == pytest.approx(1e-3)
 
 
@@ -132,7 +132,7 @@ def test_the_bill_of_an_arm_that_left_still_counts() -> None:
     before = one.policy.state()
     one.learn(decision, Outcome(quality=1.0, cost_usd=5e-3), NOTHING)
     assert_same_state(one.policy.state(), before)
-    assert one.pacer.state()["spent_today_usd"] == pytest.approx(5e-3)
+    assert spent_usd(one) == pytest.approx(5e-3)
 
 
 def test_a_refused_arm_leaves_no_trace() -> None:

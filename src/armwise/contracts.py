@@ -501,7 +501,65 @@ class SourceChange:
             _check_number("SourceChange", name, getattr(self, name), low)
 
 
-Event: TypeAlias = Decision | Signal | Attempt | PoolChange | JudgeDraw | SourceChange
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """How much may be spent, on whose requests and on which.
+
+    A budget per request is a mean: what one request saves, another may spend. A budget per day is for one UTC day.
+
+    Raises:
+        BadInput: on an amount that is not a number, is negative, or is zero per request; a hard stop without a day.
+    """
+
+    usd: float
+    per: Literal["request", "day"] = "day"
+    tenant: str | None = None
+    """Whose requests; ``None``: everybody's together; ``"*"``: each tenant's has a budget of this size of its own."""
+    task: str | None = None
+    """Which task type; ``None``: all together."""
+    hard_stop: bool = False
+    """Per day only: refuse what no arm can answer within what is left, instead of serving it by the cheapest arm."""
+    name: str = ""
+    """How it is called in reports and errors; by default what it is: ``day``, ``day, tenant acme``, ..."""
+
+    def __post_init__(self) -> None:
+        kind: object = self.per
+        if kind not in ("request", "day"):
+            raise BadInput(f"Budget.per must be 'request' or 'day', got {kind!r}")
+        for name in ("tenant", "task"):
+            scope: object = getattr(self, name)
+            if scope is not None and (not isinstance(scope, str) or not scope):
+                raise BadInput(f"Budget.{name} must be a non-empty string or None, got {scope!r}")
+        if self.usd is None:
+            raise BadInput("Budget.usd must be a number, got None")
+        _check_number("Budget", "usd", self.usd)
+        if self.per == "request" and not self.usd > 0:
+            raise BadInput(
+                f"Budget.usd must be above 0 per request, got {self.usd!r}: no arm is free; to stop spending, "
+                "give a budget of 0 per day with hard_stop"
+            )
+        if self.hard_stop and self.per != "day":
+            raise BadInput("Budget.hard_stop needs a budget per day: a mean per request is never used up")
+        label: object = self.name
+        if not isinstance(label, str):
+            raise BadInput(f"Budget.name must be a string, got {label!r}")
+        if not label:
+            parts: list[str] = [self.per]
+            parts += ["each tenant" if self.tenant == "*" else f"tenant {self.tenant}"] if self.tenant else []
+            parts += [f"task {self.task}"] if self.task else []
+            object.__setattr__(self, "name", ", ".join(parts))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BudgetChange:
+    """A budget that was set (a new one, or a new amount for a known name) or removed. Part of the log, for replays."""
+
+    action: Literal["set", "remove"]
+    budget: Budget
+    at: float = 0.0
+
+
+Event: TypeAlias = Decision | Signal | Attempt | PoolChange | JudgeDraw | SourceChange | BudgetChange
 """All that may change what is learned. The learner's state is the fold of these, in the order of the log."""
 
 

@@ -12,6 +12,7 @@ from armwise.constraints import ActionSet, Pool, within
 from armwise.contracts import (
     Arm,
     Attempt,
+    BudgetChange,
     Context,
     Decision,
     Experience,
@@ -26,7 +27,7 @@ from armwise.contracts import (
     penalty,
 )
 from armwise.errors import BadInput, SnapshotError
-from armwise.pacing import Pacer, expected_usd
+from armwise.pacing import Pacer
 from armwise.policies.base import draw
 from armwise.predictors import CostModel, PooledLogModel, ValidityModel
 from armwise.predictors.cost import usd_per_token
@@ -67,6 +68,7 @@ class Decider:
 
         Raises:
             NoEligibleArm: naming the constraints that excluded every arm.
+            BudgetExhausted: naming the budget whose hard stop it is.
         """
         vector = context.vector
         actions = self.pool.eligible(context, request)
@@ -74,18 +76,26 @@ class Decider:
         latency_ms = self.latencies.predict(vector, actions.slots)
         if request.max_cost_usd is not None or request.max_latency_ms is not None:
             actions, cost_usd, latency_ms = _limited(actions, cost_usd, latency_ms, request)
-        trade = self.pacer.trade(at)
+        pacer = self.pacer
+        if pacer.narrows:
+            limit = pacer.narrow(at, request, context, cost_usd)
+            if limit is not None:
+                actions, cost_usd, latency_ms = _narrowed(
+                    actions, cost_usd, latency_ms, within(actions, cost_usd, *limit)
+                )
+        trade = pacer.trade(at, request, context)
         if request.cost_weight is not None or request.latency_weight is not None:
             trade = _own_trade(trade, request)
         choice = self.policy.choose(vector, actions.slots, penalty(cost_usd, latency_ms, trade), seed=seed)
-        position, propensity = draw(choice.probabilities, seed)
+        probabilities = pacer.mixed(actions.names, choice.probabilities) if pacer.mixes else choice.probabilities
+        position, propensity = draw(probabilities, seed)
         return Decision(
             id,
             at,
             actions.names[position],
             propensity,
             actions.names,
-            choice.probabilities,
+            probabilities,
             actions.excluded,
             Predictions(choice.quality, cost_usd, latency_ms),
             trade,
@@ -104,6 +114,10 @@ class Decider:
         """A decision was acted upon: its expected spend is reserved."""
         self.decisions += 1
         self.pacer.decided(decision)
+
+    def change_budget(self, change: BudgetChange) -> None:
+        """A budget was set or removed."""
+        self.pacer.change(change)
 
     def change_pool(self, change: PoolChange) -> None:
         """An arm joined (or came with new particulars), or left."""
@@ -131,12 +145,9 @@ class Decider:
         Nothing is learned twice: a revised quality replaces the former one, a revised bill moves only the budget.
         """
         if known.cost_usd != before.cost_usd:  # None: not billed yet, or the bill was taken back
-            now, reserved = (
-                expected_usd(decision) if cost is None else cost for cost in (known.cost_usd, before.cost_usd)
-            )
-            self.pacer.billed(decision, now - reserved)
+            self.pacer.billed(decision, known.cost_usd, before.cost_usd)
         if known.judging_usd != before.judging_usd:
-            self.pacer.billed(decision, known.judging_usd - before.judging_usd)
+            self.pacer.charged(decision, known.judging_usd - before.judging_usd)
         if decision.arm not in self.pool:
             return  # it left the pool since: its bill counts, but its slot learns no more
         slot = self.pool.slot(decision.arm)
@@ -216,7 +227,7 @@ class Decider:
             "costs": self.costs.state(),
             "latencies": self.latencies.state(),
             "validity": self.validity.state(),
-            "pacer": {"kind": type(self.pacer).__name__, "state": self.pacer.state()},
+            "pacer": {"kind": self.pacer.kind, "state": self.pacer.state()},
         }
 
     def accepts(self, state: State) -> bool:
@@ -227,7 +238,7 @@ class Decider:
         """
         self.check_features(state["feature_version"])
         same: bool = state["policy"]["spec"] == dict(self.policy.spec)
-        return same and state["pacer"]["kind"] == type(self.pacer).__name__
+        return same and state["pacer"]["kind"] == self.pacer.kind
 
     def check_features(self, version: str) -> None:
         """Raise SnapshotError unless ``version`` is that of the features this decider learns from."""
@@ -268,6 +279,12 @@ def _limited(
     for predicted, limit, what in limits:
         if limit is not None:
             kept = within(kept, predicted[np.isin(actions.slots, kept.slots)], limit, what)
+    return _narrowed(actions, cost_usd, latency_ms, kept)
+
+
+def _narrowed(
+    actions: ActionSet, cost_usd: Vector, latency_ms: Vector, kept: ActionSet
+) -> tuple[ActionSet, Vector, Vector]:
     mask = np.isin(actions.slots, kept.slots)
     return kept, cost_usd[mask], latency_ms[mask]
 

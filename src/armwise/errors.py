@@ -77,9 +77,19 @@ class NoEligibleArm(CallerError):
 
 
 class BudgetExhausted(CallerError):
-    """A budget with a hard stop is spent."""
+    """A budget with a hard stop is spent.
+
+    Attributes:
+        budget: its name.
+        resets_at: Unix time at which it starts anew; None if it never does.
+    """
 
     status: ClassVar[int] = 429
+
+    def __init__(self, message: str, *, budget: str = "", resets_at: float | None = None) -> None:
+        super().__init__(message)
+        self.budget = budget
+        self.resets_at = resets_at
 
 
 class TooManySignals(CallerError):

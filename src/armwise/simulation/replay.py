@@ -13,10 +13,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from armwise.contracts import Arm, Decision, Outcome, PoolChange, Request, Trade, Vector
+from armwise.contracts import Arm, Decision, Outcome, PoolChange, Request, Vector
 from armwise.decider import Decider
 from armwise.errors import BadInput
-from armwise.pacing import ConstantTrade, Objective, make_pacer
+from armwise.pacing import Objective, make_pacer
 from armwise.policies import make_policy
 from armwise.simulation.episode import Episode, World
 from armwise.simulation.table import OutcomeTable
@@ -88,9 +88,8 @@ def replay(
     episode = source if isinstance(source, Episode) else _world(source).episode(seed)
     settings = {"name": policy} if isinstance(policy, str) else dict(policy)
     if objective is None:
-        pacer: Any = ConstantTrade(Trade(cost_weight or 0.0, 0.0, episode.cost_ref_usd))
-    else:
-        pacer = make_pacer(objective, cost_ref_usd=episode.cost_ref_usd)
+        objective = Objective.tradeoff(cost_weight=cost_weight or 0.0)
+    pacer = make_pacer(objective, cost_ref_usd=episode.cost_ref_usd)
     decider = Decider(
         policy=make_policy(dimension=episode.dimension, **settings),
         pacer=pacer,
