@@ -305,7 +305,7 @@ class Decision(NamedTuple):
     """One routing choice, with all that is needed to replay it bit for bit and to learn from it.
 
     ``arms`` is the action set; ``probability_of``, ``predictions`` follow its order. ``seed`` is the 64-bit seed of
-    this decision's own random draw.
+    this decision's own random draw. Where ``method`` is ``session`` nothing was drawn: see :mod:`armwise.sessions`.
     """
 
     id: str
@@ -326,6 +326,10 @@ class Decision(NamedTuple):
     feature_version: str
     tenant: str | None = None
     session: str | None = None
+    head: str | None = None
+    """Where the arm is that of a session: the decision that drew it, to which the quality is credited."""
+    switched: str | None = None
+    """Why the session left its former arm, where it did."""
 
     @property
     def probabilities(self) -> dict[str, float]:
@@ -351,6 +355,10 @@ class Decision(NamedTuple):
             mark = "*" if arm == self.arm else " "
             lines.append(f"{mark} {arm:<{width}}  {p:7.4f}  {q:7.3f}  {c:10.3g}  {ms:10.0f}  {u:8.3f}")
         lines += [f"  {arm:<{width}}  excluded: {reason}" for arm, reason in self.excluded.items()]
+        if self.head is not None:
+            lines.append(f"  the session keeps the arm that decision {self.head} drew")
+        if self.switched is not None:
+            lines.append(f"  the session left its former arm: {self.switched}")
         trade = self.trade
         lines.append(
             f"  task {self.context.task}, {self.context.input_tokens} input tokens, "

@@ -28,10 +28,11 @@ from armwise.contracts import (
 )
 from armwise.errors import BadInput, SnapshotError
 from armwise.pacing import Pacer
-from armwise.policies.base import draw
+from armwise.policies.base import draw, one_hot
 from armwise.predictors import CostModel, PooledLogModel, ValidityModel
 from armwise.predictors.cost import usd_per_token
 from armwise.rewards import lesson_weight
+from armwise.sessions import PINNED, Sessions
 
 _SAYS_NOTHING = frozenset({"cancelled", "deadline"})
 """Ends of an upstream call that are the caller's doing."""
@@ -45,10 +46,18 @@ class Decider:
         pacer: gives the exchange rates.
         dimension: length of the context vectors.
         policy_version, feature_version: recorded with each decision.
+        sessions: which sessions keep which arm.
     """
 
     def __init__(
-        self, *, policy: Policy, pacer: Pacer, dimension: int, policy_version: str, feature_version: str
+        self,
+        *,
+        policy: Policy,
+        pacer: Pacer,
+        dimension: int,
+        policy_version: str,
+        feature_version: str,
+        sessions: Sessions | None = None,
     ) -> None:
         self.policy = policy
         self.pacer = pacer
@@ -59,6 +68,7 @@ class Decider:
         self.costs = CostModel(dimension)
         self.latencies = PooledLogModel(dimension, typical=1_000.0)
         self.validity = ValidityModel()
+        self.sessions = sessions or Sessions()
         self.decisions = 0
 
     # ---------------------------------------------------------------------------- request + state -> decision
@@ -88,7 +98,15 @@ class Decider:
             trade = _own_trade(trade, request)
         choice = self.policy.choose(vector, actions.slots, penalty(cost_usd, latency_ms, trade), seed=seed)
         probabilities = pacer.mixed(actions.names, choice.probabilities) if pacer.mixes else choice.probabilities
-        position, propensity = draw(probabilities, seed)
+        method, head, switched = choice.method, None, None
+        pin = self.sessions.pin(request)
+        if pin is not None:
+            switched = self.sessions.reason_to_leave(pin, actions.names, actions.excluded, cost_usd, trade, at)
+        if pin is None or switched is not None:
+            position, propensity = draw(probabilities, seed)
+        else:
+            method, head, position, propensity = PINNED, pin.head, actions.names.index(pin.arm), 1.0
+            probabilities = one_hot(position, len(actions.names))
         return Decision(
             id,
             at,
@@ -100,12 +118,14 @@ class Decider:
             Predictions(choice.quality, cost_usd, latency_ms),
             trade,
             context,
-            choice.method,
+            method,
             seed,
             self.policy_version,
             self.feature_version,
             request.tenant,
             request.session,
+            head,
+            switched,
         )
 
     # ---------------------------------------------------------------------------- event -> new state
@@ -114,6 +134,7 @@ class Decider:
         """A decision was acted upon: its expected spend is reserved."""
         self.decisions += 1
         self.pacer.decided(decision)
+        self.sessions.decided(decision)
 
     def change_budget(self, change: BudgetChange) -> None:
         """A budget was set or removed."""
@@ -139,21 +160,27 @@ class Decider:
         self.validity.add_arm()
         self.pool.add(arm)
 
-    def learn(self, decision: Decision, known: Outcome, before: Outcome) -> None:
+    def learn(self, decision: Decision, known: Outcome, before: Outcome, *, head: Decision | None = None) -> None:
         """Take in what is known of a decision by now, beyond what was known before.
 
         Nothing is learned twice: a revised quality replaces the former one, a revised bill moves only the budget.
+        Quality is credited to ``head``, the decision that drew the arm, where that is another.
         """
         if known.cost_usd != before.cost_usd:  # None: not billed yet, or the bill was taken back
             self.pacer.billed(decision, known.cost_usd, before.cost_usd)
         if known.judging_usd != before.judging_usd:
             self.pacer.charged(decision, known.judging_usd - before.judging_usd)
+        if known.error and not before.error:
+            self.sessions.failed(decision)
         if decision.arm not in self.pool:
             return  # it left the pool since: its bill counts, but its slot learns no more
         slot = self.pool.slot(decision.arm)
         vector = decision.context.vector
         if (known.quality, known.deviation) != (before.quality, before.deviation):
-            self._learn_quality(decision, slot, known, before)
+            if known.quality is not None and known.quality != before.quality:
+                self.pacer.judged(decision, known.quality, before.quality)
+            if decision.head is None or head is not None:
+                self._learn_quality(head or decision, slot, *self.sessions.credit(decision, known, before))
         if known.error:
             return  # what a failed call cost or took says nothing of an answer's length
         if before.cost_usd is None and before.output_tokens is None:
@@ -198,7 +225,8 @@ class Decider:
             decision.trade,
         )
         quality = before.quality if known.quality is None else known.quality  # None: all of it was retracted
-        assert quality is not None
+        if quality is None:
+            return
         self.policy.learn(
             Experience(
                 decision.context.vector,
@@ -212,8 +240,6 @@ class Decider:
                 actions=self.pool.slots_of(decision.arms),
             )
         )
-        if known.quality is not None and known.quality != before.quality:
-            self.pacer.judged(decision, known.quality, before.quality)
 
     # ---------------------------------------------------------------------------- what is remembered
 
@@ -227,6 +253,7 @@ class Decider:
             "costs": self.costs.state(),
             "latencies": self.latencies.state(),
             "validity": self.validity.state(),
+            "sessions": self.sessions.state(),
             "pacer": {"kind": self.pacer.kind, "state": self.pacer.state()},
         }
 
@@ -264,6 +291,7 @@ class Decider:
         self.costs.restore(state["costs"])
         self.latencies.restore(state["latencies"])
         self.validity.restore(state["validity"])
+        self.sessions.restore(state["sessions"])
         self.pacer.restore(state["pacer"]["state"])
 
 

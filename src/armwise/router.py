@@ -50,6 +50,7 @@ from armwise.providers.retry import RetryPolicy
 from armwise.providers.wire import Endpoint
 from armwise.registry import SnapshotStore
 from armwise.rewards import RULES, RewardRules
+from armwise.sessions import SessionRules, Sessions, session_of
 
 logger = logging.getLogger("armwise")
 
@@ -77,6 +78,7 @@ class Router:
         snapshot_every: events between two snapshots of what was learned.
         client: calls the models; by default one with the keys of the environment, made when first needed.
         fallback: when an arm is given up for the next best one.
+        sessions: when a session keeps its arm.
         rewards: how signals become rewards; by default :data:`armwise.rewards.RULES`.
 
     Raises:
@@ -98,6 +100,7 @@ class Router:
         snapshot_every: int = 20_000,
         client: ProviderClient | None = None,
         fallback: Fallback | None = None,
+        sessions: SessionRules | None = None,
         rewards: RewardRules | None = None,
     ) -> None:
         pool = _pool(models, arms)
@@ -111,6 +114,7 @@ class Router:
         self._cost_ref_usd = _typical_usd(pool)
         self._rules = rewards or RULES
         self._door = Door(self._rules)
+        self._sessions = sessions or SessionRules()
         self._decider, self._learner = self._fresh()
         self._encode = self.encoder.encode
         self._seed = secrets.randbits(64) if seed is None else seed & _MASK
@@ -149,6 +153,7 @@ class Router:
             "models": config.records(),
             "arms": config.arms(),
             "fallback": Fallback(**config.fallback.model_dump()),
+            "sessions": config.sessions.record(),
             "objective": config.objective.record(),
             "policy": config.policy_settings(),
             "log": config.log.path,
@@ -173,6 +178,8 @@ class Router:
             request = Request.from_text(request)
         elif not isinstance(request, Request):
             raise BadInput(f"decide needs a Request or a string, got {type(request).__name__}")
+        if self._sessions.infer and request.session is None and request.tools and request.messages:
+            request = replace(request, session=session_of(request.messages))
         context = self._encode(request)
         with self._lock:
             decider = self._decider
@@ -541,6 +548,7 @@ class Router:
             dimension=dimension,
             policy_version=_policy_version(self._policy),
             feature_version=self.encoder.version,
+            sessions=Sessions(self._sessions),
         )
         return decider, OnlineLearner(decider, recall=self._recall, rules=self._rules)
 

@@ -50,6 +50,8 @@ def make_decision(rng: np.random.Generator, number: int, *, arms: int | None = N
         feature_version="f-1",
         tenant=None if number % 2 else "tenant é",
         session=f"s-{number}" if number % 4 == 0 else None,
+        head="d-head" if number % 8 == 4 else None,
+        switched="failure: model-0 failed" if number % 16 == 0 else None,
     )
 
 

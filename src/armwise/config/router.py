@@ -11,6 +11,7 @@ from armwise.config.fallback import FallbackSettings
 from armwise.config.objective import ObjectiveSettings, Tradeoff
 from armwise.config.pool import ModelSettings
 from armwise.config.rewards import RewardSettings
+from armwise.config.sessions import SessionSettings
 from armwise.contracts import Arm, Model
 from armwise.errors import BadInput, unknown
 from armwise.plans import plan_arms
@@ -31,6 +32,7 @@ class RouterConfig(Settings):
     plans: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Name -> ``cascade`` or ``ensemble`` with its settings; see :mod:`armwise.plans`."""
     fallback: FallbackSettings = FallbackSettings()
+    sessions: SessionSettings = SessionSettings()
     objective: ObjectiveSettings = ObjectiveSettings(tradeoff=Tradeoff())
     policy: str | dict[str, Any] = "thompson"
     features: dict[str, Any] = Field(default_factory=dict)

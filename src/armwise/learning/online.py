@@ -92,10 +92,19 @@ class OnlineLearner:
         if decision.id not in self._open:
             self._keep(decision, signals)
         known = read(signals, self.rules, self.standing)
-        self.decider.learn(decision, known.outcome, before.outcome)
+        self.decider.learn(decision, known.outcome, before.outcome, head=self._head(decision, position))
         self._latest_at = max(self._latest_at, signal.at)
         if known.opinions != before.opinions:
             self._compare(known.opinions, before.opinions)
+
+    def _head(self, decision: Decision, position: int) -> Decision | None:
+        """The decision that drew the arm of a session, where that is another and still known."""
+        if decision.head is None:
+            return None
+        try:
+            return self.case(decision.head, position)[0]
+        except UnknownDecision:
+            return None
 
     def _compare(self, after: list[Opinion], before: list[Opinion]) -> None:
         """Let the sources be weighed against each other; what follows holds for later signals only."""

@@ -81,6 +81,8 @@ def _decisions(columns: Mapping[str, pa.ChunkedArray]) -> Iterator[Decision]:
         map(same, get("feature_version")),
         map(same, get("tenant")),
         get("session"),
+        get("head"),
+        get("switched"),
     )
 
 

@@ -67,7 +67,7 @@ def _tables(batch: Sequence[Numbered]) -> dict[str, pa.Table]:
 
 def _decisions(decisions: Sequence[Decision]) -> dict[str, Any]:
     (ids, ats, arms_chosen, propensities, arms, probabilities, excluded, predictions, trades, contexts, methods, seeds,
-     policies, features, tenants, sessions) = zip(*decisions, strict=True)  # fmt: skip
+     policies, features, tenants, sessions, heads, switched) = zip(*decisions, strict=True)  # fmt: skip
     qualities, costs, latencies = zip(*predictions, strict=True)
     vectors, tasks, input_tokens, tools, modalities = zip(*contexts, strict=True)
     trade = np.asarray(trades, dtype=np.float64)
@@ -101,6 +101,8 @@ def _decisions(decisions: Sequence[Decision]) -> dict[str, Any]:
         "modalities": _repeated(modalities, sorted),
         "tenant": _strings(tenants),
         "session": _strings(sessions),
+        "head": _strings(heads),
+        "switched": _strings(switched),
         "policy_version": _strings(policies),
         "feature_version": _strings(features),
         "method": _strings(methods),

@@ -45,5 +45,10 @@ _REWARD_LEDGER: tuple[str, ...] = (
     "CREATE TABLE reward_rules (final_after_s DOUBLE)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _REWARD_LEDGER)
+_SESSIONS: tuple[str, ...] = (
+    "ALTER TABLE decisions ADD COLUMN head VARCHAR",
+    "ALTER TABLE decisions ADD COLUMN switched VARCHAR",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _REWARD_LEDGER, _SESSIONS)
 """From schema version i to i + 1. Version 0 is an empty database. The last leads to ``schema.COLUMNS``."""

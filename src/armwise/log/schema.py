@@ -55,6 +55,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "modalities": "VARCHAR[]",
         "tenant": "VARCHAR",
         "session": "VARCHAR",
+        "head": "VARCHAR",
+        "switched": "VARCHAR",
         "policy_version": "VARCHAR",
         "feature_version": "VARCHAR",
         "method": "VARCHAR",
@@ -218,9 +220,21 @@ VIEWS: Mapping[str, str] = {
         FROM (SELECT * FROM judge_draws
               QUALIFY row_number() OVER (PARTITION BY decision_id, judge ORDER BY position) = 1)
         GROUP BY decision_id""",
+    # armwise.sessions, in SQL: the mean over the judged turns of a session that kept its arm, for its first decision.
+    "session_rewards": f"""
+        WITH judged AS (
+            SELECT coalesce(decision.head, decision.id) AS head, decision.head IS NOT NULL AS follows, outcome.quality,
+                   {QUALITY_VARIANCE} / ({QUALITY_VARIANCE} + outcome.quality_deviation * outcome.quality_deviation)
+                       AS weight
+            FROM decisions AS decision JOIN outcomes AS outcome ON decision.id = outcome.decision_id
+            WHERE decision.session IS NOT NULL AND outcome.quality IS NOT NULL)
+        SELECT head, sum(weight * quality) / sum(weight) AS quality,
+               sqrt({QUALITY_VARIANCE} * (1.0 - least(sum(weight), 1.0)) / least(sum(weight), 1.0)) AS quality_deviation
+        FROM judged GROUP BY head HAVING bool_or(follows)""",
     "rewarded": """
         SELECT decision.*,
-               outcome.quality, outcome.quality_deviation,
+               coalesce(whole.quality, outcome.quality) AS quality,
+               coalesce(whole.quality_deviation, outcome.quality_deviation) AS quality_deviation,
                outcome.cost_usd, outcome.latency_ms, outcome.output_tokens,
                coalesce(outcome.judging_usd, 0.0) AS judging_usd,
                coalesce(outcome.error, false) AS error,
@@ -235,6 +249,7 @@ VIEWS: Mapping[str, str] = {
                         false) AS corrected_late
         FROM decisions AS decision
         LEFT JOIN outcomes AS outcome ON decision.id = outcome.decision_id
+        LEFT JOIN session_rewards AS whole ON decision.id = whole.head
         LEFT JOIN judging ON decision.id = judging.decision_id""",
 }
 """View -> its query, in the order of their needs.

@@ -43,7 +43,9 @@ def checked(body: object) -> Json:
 
 
 def request_of(body: Mapping[str, Any], endpoint: Endpoint = "chat", **fields: Any) -> Request:
-    """What the router needs to know of a body: messages, tools, format and limit of output.
+    """What the router needs to know of a body: messages, tools, format, limit of output and session.
+
+    The session is ``metadata.session``, or else ``prompt_cache_key``: callers who share a cache want one arm.
 
     Args:
         body: of a chat completion, a response or embeddings.
@@ -63,6 +65,9 @@ def request_of(body: Mapping[str, Any], endpoint: Endpoint = "chat", **fields: A
             given = [{"role": "system", "content": body["instructions"]}, *given]
     limits = ("max_completion_tokens", "max_tokens") if endpoint == "chat" else ("max_output_tokens",)
     limit = next((body[name] for name in limits if body.get(name) is not None), None)
+    metadata = body.get("metadata")
+    session = metadata.get("session") if isinstance(metadata, Mapping) else None
+    session = session or body.get("prompt_cache_key")
     shape = body.get("response_format")
     if shape is not None and not isinstance(shape, Mapping):
         raise BadInput(f"response_format must be an object, got {type(shape).__name__}")
@@ -72,6 +77,7 @@ def request_of(body: Mapping[str, Any], endpoint: Endpoint = "chat", **fields: A
             "tools": body.get("tools") or (),
             "response_format": shape,
             "max_output_tokens": limit,
+            "session": str(session) if session else None,
             **fields,
         }
     )
