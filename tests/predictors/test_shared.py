@@ -25,7 +25,7 @@ def slots(*which: int) -> np.ndarray:
 def test_without_kinship_it_is_the_disjoint_logistic_engine() -> None:
     settings = {"slope_precision": 5.0, "intercept_precision": 0.7, "prior_quality": 0.8}
     for forgetting in (1.0, 0.98):
-        shared = SharedModel(D, kinship=0.0, forgetting=forgetting, **settings)
+        shared = SharedModel(D, kinship=0.0, level_kinship=0.0, kin=(), forgetting=forgetting, **settings)
         disjoint = LogisticModel(D, forgetting=forgetting, **settings)
         rng = np.random.default_rng(1)
         for name in ("a", "b"):
@@ -46,7 +46,16 @@ def test_without_kinship_it_is_the_disjoint_logistic_engine() -> None:
 
 def test_a_lesson_is_the_joint_newton_step_with_the_blocks_kept() -> None:
     """Against one dense belief over all effects, built by hand: the first lesson from the prior."""
-    engine = SharedModel(D, kin=("family",), kinship=0.6, common=0.5, slope_precision=2.0)
+    engine = SharedModel(
+        D,
+        kin=("family",),
+        kinship=0.6,
+        level_kinship=0.6,
+        common=0.5,
+        slope_precision=2.0,
+        intercept_precision=0.7,
+        prior_quality=0.88,
+    )
     engine.add_arm(arm("a", "x"))
     engine.add_arm(arm("b", "x"))
     assert engine.effects == ("common", "family:x", "arm:0", "arm:1")
@@ -72,7 +81,7 @@ def test_a_lesson_is_the_joint_newton_step_with_the_blocks_kept() -> None:
 
 
 def test_what_one_arm_teaches_its_kin_learn_most() -> None:
-    engine = SharedModel(D, kin=("family",), slope_precision=2.0)
+    engine = SharedModel(D, kin=("family",), common=0.5, slope_precision=2.0)
     for name, family in (("a1", "a"), ("a2", "a"), ("b1", "b")):
         engine.add_arm(arm(name, family))
     for x in contexts(300, 1):
@@ -83,7 +92,7 @@ def test_what_one_arm_teaches_its_kin_learn_most() -> None:
 
 
 def test_the_price_tells_of_an_arm_that_was_never_tried() -> None:
-    engine = SharedModel(D, kin=("price",))
+    engine = SharedModel(D, kin=("price",), level_kinship=0.7, common=0.5)
     for name, price in (("cheap", 0.05), ("dear", 5.0), ("dearest", 20.0)):
         engine.add_arm(arm(name, price=price))
     for x in contexts(400, 1):
@@ -105,7 +114,16 @@ def test_a_newcomer_starts_from_its_kin_with_honest_doubt() -> None:
             rng.normal(size=(count, D)) * np.sqrt(part * variance) for count, part in ((1, 0.3), (3, 0.3), (12, 0.4))
         )
         weights = common + family.repeat(4, axis=0) + own
-        engine = SharedModel(D, kin=("family",), kinship=0.6, common=0.5, slope_precision=2.0, prior_quality=0.5)
+        engine = SharedModel(
+            D,
+            kin=("family",),
+            kinship=0.6,
+            level_kinship=0.6,
+            common=0.5,
+            slope_precision=2.0,
+            intercept_precision=0.7,
+            prior_quality=0.5,
+        )
         for k in range(11):
             engine.add_arm(arm(f"m{k}", f"f{k // 4}"))
         for x in contexts(800, world + 100):
@@ -150,7 +168,8 @@ def test_an_arm_that_joins_leaves_the_others_as_they_were() -> None:
     ("settings", "says"),
     [
         ({"kin": ["familly"]}, "unknown kind of trait 'familly'; did you mean 'family'"),
-        ({"kinship": 1.0}, r"kinship must be in \[0, 1\)"),
+        ({"kinship": 1.0}, r"kinship and level_kinship must be in \[0, 1\)"),
+        ({"level_kinship": 1.0}, r"kinship and level_kinship must be in \[0, 1\)"),
         ({"common": 0.0}, r"common in \(0, 1\]"),
         ({"slope_precision": 0}, "precisions must be positive"),
         ({"prior_quality": 1.0}, "between 0 and 1, both excluded"),
@@ -168,3 +187,32 @@ def test_a_foreign_state_is_refused() -> None:
     engine.add_arm(arm("a"))
     with pytest.raises(SnapshotError, match="4 features per arm, this model has 3"):
         SharedModel(3).restore(engine.state())
+
+
+def test_a_batch_is_the_same_as_one_by_one() -> None:
+    engine = SharedModel(D, slope_precision=2.0)
+    for name in ("gpt-4", "mistral-7b", "unknown"):
+        engine.add_arm(arm(name))
+    for number, x in enumerate(contexts(60, 1)):
+        engine.learn(Experience(x, number % 3, float(number % 2)))
+    many, chosen = contexts(7, 2), slots(2, 0)
+    belief = engine.posterior_many(many, chosen)
+    for i, x in enumerate(many):
+        one = engine.posterior(x, chosen)
+        np.testing.assert_allclose(belief.mean[i], one.mean, rtol=1e-12)
+        np.testing.assert_allclose(belief.deviation[i], one.deviation, rtol=1e-9)
+        np.testing.assert_allclose(engine.predict_many(many, chosen)[i], engine.predict(x, chosen), rtol=1e-12)
+
+
+def test_what_is_published_is_where_arms_start_and_the_traffic_corrects_it() -> None:
+    engine = SharedModel(D)
+    for name in ("gpt-4", "mistral-7b", "gemma-2b"):
+        engine.add_arm(arm(name))
+    x = np.array([1.0, 0, 0, 0])
+    start = engine.predict(x, slots(0, 1, 2))
+    assert start[0] > start[1] + 0.1 > start[2]
+    for y in contexts(300, 1):
+        engine.learn(Experience(y, 0, 0.3))
+        engine.learn(Experience(y, 2, 0.9))
+    end = engine.predict(x, slots(0, 2))
+    np.testing.assert_allclose(end, [0.3, 0.9], atol=0.08)

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from armwise.arrays import sigmoid
 from armwise.contracts import BayesianModel, Choice, Knowledge, Posterior, Slots, Vector
 from armwise.errors import BadInput
-from armwise.policies.base import ModelPolicy
+from armwise.policies.base import ModelPolicy, expected_quality
 from armwise.policies.batch import Table
 from armwise.policies.marginals import best_arm_probabilities
 
@@ -28,6 +27,7 @@ class ThompsonSampling(ModelPolicy):
 
     name = "thompson"
     needs = Knowledge.POSTERIOR
+    engine = "shared"
     model: BayesianModel
 
     def __init__(self, model: BayesianModel, *, scale: float = 0.6, horizon: float = 100.0, nodes: int = 64) -> None:
@@ -46,11 +46,10 @@ class ThompsonSampling(ModelPolicy):
     def choose(self, vector: Vector, slots: Slots, penalty: Vector, *, seed: int) -> Choice:
         belief = self.model.posterior(vector, slots)
         shrink = self.scale * math.sqrt(min(1.0, self.horizon / (1.0 + self.model.lessons)))
-        quality = sigmoid(belief.mean) if belief.logit else belief.mean
         probabilities = best_arm_probabilities(
             Posterior(belief.mean, belief.deviation * shrink, belief.logit), penalty, self.nodes
         )
-        return Choice(probabilities, quality, self._method)
+        return Choice(probabilities, expected_quality(belief), self._method)
 
     def choose_many(self, vectors: Table, slots: Slots, penalties: Table) -> Table | None:
         many = getattr(self.model, "posterior_many", None)

@@ -7,11 +7,15 @@ import re
 from collections.abc import Mapping
 
 from armwise.contracts import Arm, Model
+from armwise.predictors.ability import ability
 
 COMMON = "common"
 """The trait that every arm has alike."""
 
-TRAITS = ("price", "size", "context", "modality", "family", "profile", "plan")
+ABILITY = "ability"
+"""The trait whose worth is known before anything is learned: see :mod:`armwise.predictors.ability`."""
+
+TRAITS = (ABILITY, "price", "size", "context", "modality", "family", "profile", "plan")
 """Kinds of traits, besides :data:`COMMON`."""
 
 _SIZE = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)b(?![a-z])")
@@ -21,6 +25,7 @@ _WORD = re.compile(r"[a-z]{2,}")
 def traits(arm: Arm) -> dict[str, float]:
     """Trait -> how strongly the arm has it, about 1 at most; traits that nothing is known of are left out.
 
+    - ``ability``: what is published of the model, in log-odds; by size or price where nothing is.
     - ``price``: decimal logarithm of the price of three input tokens to one output token, over 0.5 USD a million.
     - ``size``: the same of the parameters that the name tells (``70b``, ``8x7b``), over 20 billion.
     - ``context``: of the context window, over 32,000 tokens. All three are within -2 and 2.
@@ -41,7 +46,7 @@ def traits(arm: Arm) -> dict[str, float]:
 
 
 def _of_model(model: Model) -> Mapping[str, float]:
-    found = {}
+    found = {ABILITY: ability(model)}
     if model.input_usd_per_mtok is not None and model.output_usd_per_mtok is not None:
         found["price"] = _scaled(0.75 * model.input_usd_per_mtok + 0.25 * model.output_usd_per_mtok, 0.5)
     name = (model.upstream or model.name).rpartition("/")[2].lower()

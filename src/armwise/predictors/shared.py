@@ -6,22 +6,23 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from armwise.arrays import grown, logit, sigmoid
 from armwise.contracts import Arm, Experience, Knowledge, Posterior, Slots, State, Vector
 from armwise.errors import BadInput, SnapshotError, unknown
 from armwise.predictors.gaussian import clipped_sigmoid
-from armwise.predictors.kin import COMMON, TRAITS, traits
+from armwise.predictors.kin import ABILITY, COMMON, TRAITS, traits
 
 
 class SharedModel:
-    """Arm k's weights are a sum of effects: theta[k] = sum over e of loading[k, e] * effect[e].
+    """The default engine. Arm k's weights are a sum of effects: theta[k] = sum over e of loading[k, e] * effect[e].
 
-    Effects are what all arms have in common, a slope for each trait of :mod:`armwise.predictors.kin` (price, size,
-    family, ...), and a deviation of the arm's own. Each is normal with mean (d,) and covariance (d, d); an arm's
-    loadings are its traits, and 1 on its own deviation. This is the mixed-effect model of Aouali, Kveton & Katariya
-    (2023) with a logistic link. What is learned of one arm is learned of its kin in proportion to what they share, and
-    a new arm starts from its kin's weights with its own deviation still wide open.
+    Effects are what all arms have in common, a slope for each trait of :mod:`armwise.predictors.kin` (published
+    ability, price, family, ...), and a deviation of the arm's own. Each is normal with mean (d,) and covariance (d, d);
+    an arm's loadings are its traits, and 1 on its own deviation. This is the mixed-effect model of Aouali, Kveton &
+    Katariya (2023) with a logistic link. What is learned of one arm is learned of its kin in proportion to what they
+    share, and a new arm starts from its kin's weights with its own deviation still wide open.
 
     A lesson is one Newton step (online Laplace) in the joint belief; then the correlations that it makes between
     effects are dropped, so that each keeps a matrix of its own (assumed-density filtering: Minka 2001). The exact joint
@@ -34,7 +35,10 @@ class SharedModel:
         dimension: length of the context vectors.
         slope_precision, intercept_precision: of the prior of an arm's weights, as in the logistic engine.
         prior_quality: of the average arm. An arm with a prior of its own starts from that instead.
-        kinship: share of the prior variance that is not the arm's own; 0 is the disjoint logistic engine.
+        kinship: share of the slopes' prior variance that is not the arm's own; 0, with ``level_kinship`` 0 and no
+            kin, is the disjoint logistic engine.
+        level_kinship: the same of the intercepts. Where published ability is among the kin it is high: how good a model
+            is on the whole is known far better beforehand than what it is good at.
         common: share of the kinship's variance that all arms have alike; the traits that an arm has split the rest.
         kin: kinds of traits to share by.
         forgetting: as in the logistic engine, on all effects that a lesson touches.
@@ -49,12 +53,13 @@ class SharedModel:
         self,
         dimension: int,
         *,
-        slope_precision: float = 100.0,
-        intercept_precision: float = 0.7,
-        prior_quality: float = 0.88,
-        kinship: float = 0.6,
-        common: float = 0.6,
-        kin: Iterable[str] = ("price", "size", "context", "modality", "family", "profile", "plan"),
+        slope_precision: float = 20.0,
+        intercept_precision: float = 0.54,
+        prior_quality: float = 0.82,
+        kinship: float = 0.8,
+        level_kinship: float = 0.91,
+        common: float = 0.9,
+        kin: Iterable[str] = (ABILITY,),
         forgetting: float = 1.0,
     ) -> None:
         if dimension < 1:
@@ -63,8 +68,11 @@ class SharedModel:
             raise BadInput(f"precisions must be positive, got {slope_precision} and {intercept_precision}")
         if not 0 < prior_quality < 1:
             raise BadInput(f"prior_quality must be between 0 and 1, both excluded, got {prior_quality}")
-        if not 0 <= kinship < 1 or not 0 < common <= 1:
-            raise BadInput(f"kinship must be in [0, 1) and common in (0, 1], got {kinship} and {common}")
+        if not 0 <= kinship < 1 or not 0 <= level_kinship < 1 or not 0 < common <= 1:
+            raise BadInput(
+                f"kinship and level_kinship must be in [0, 1) and common in (0, 1], "
+                f"got {kinship}, {level_kinship} and {common}"
+            )
         if not 0 < forgetting <= 1:
             raise BadInput(f"forgetting must be above 0 and at most 1, got {forgetting}")
         kinds = (kin,) if isinstance(kin, str) else tuple(kin)
@@ -73,10 +81,13 @@ class SharedModel:
                 raise BadInput(unknown("kind of trait", kind, TRAITS))
         self.dimension = dimension
         self.slope_precision, self.intercept_precision = slope_precision, intercept_precision
-        self.prior_quality, self.kinship, self.common = prior_quality, kinship, common
+        self.prior_quality, self.common = prior_quality, common
+        self.kinship, self.level_kinship = kinship, level_kinship
         self.kin, self.forgetting = kinds, forgetting
         self._variance = np.full(dimension, 1.0 / slope_precision)
         self._variance[0] = 1.0 / intercept_precision
+        self._kinship = np.full(dimension, kinship)
+        self._kinship[0] = level_kinship
         self._effects: list[str] = []
         self._loading = np.zeros((0, 0))
         self._mean = np.zeros((0, dimension))
@@ -87,7 +98,7 @@ class SharedModel:
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        names = "dimension slope_precision intercept_precision prior_quality kinship common forgetting"
+        names = "dimension slope_precision intercept_precision prior_quality kinship level_kinship common forgetting"
         return {
             "engine": type(self).__name__,
             **{name: getattr(self, name) for name in names.split()},
@@ -120,8 +131,8 @@ class SharedModel:
         particular = max(len(having) - 1, 1)
         for trait in having:
             part = self.common if trait == COMMON else (1.0 - self.common) / particular
-            self._effect(trait, self.kinship * part)
-        own = self._effect(f"arm:{slot}", 1.0 - self.kinship)
+            self._effect(trait, self._kinship * part)
+        own = self._effect(f"arm:{slot}", 1.0 - self._kinship)
         self._loading = grown(self._loading, slot + 1)
         for trait, strength in having.items():
             self._loading[slot, self._effects.index(trait)] = strength
@@ -133,8 +144,8 @@ class SharedModel:
         self._point()
         return slot
 
-    def _effect(self, name: str, share: float) -> int:
-        """Place of an effect; a new one gets this share of the prior variance."""
+    def _effect(self, name: str, share: Vector) -> int:
+        """Place of an effect; a new one gets this share of the prior variance, weight by weight."""
         if name in self._effects:
             return self._effects.index(name)
         place = len(self._effects)
@@ -146,6 +157,8 @@ class SharedModel:
         self._covariance[place] = np.diag(self._prior[place])
         if name == COMMON:
             self._mean[place, 0] = logit(self.prior_quality)
+        if name == ABILITY:
+            self._mean[place, 0] = 1.0  # log-odds for log-odds, until the traffic says otherwise
         self._loading = np.column_stack((self._loading, np.zeros(self.arms)))
         return place
 
@@ -169,6 +182,19 @@ class SharedModel:
         if slots.size != self.arms:
             mean, variance = mean[slots], variance[slots]
         return Posterior(mean, np.sqrt(np.maximum(variance, 0.0)), True)  # rounding may go below zero
+
+    def posterior_many(self, vectors: NDArray[np.float64], slots: Slots) -> Posterior:
+        """:meth:`posterior` for contexts [n, d]; arrays of shape (n, arms)."""
+        loading = self._loading[slots]
+        spread = np.empty((len(vectors), len(self._effects)))
+        for place, covariance in enumerate(self._covariance):
+            spread[:, place] = ((vectors @ covariance) * vectors).sum(axis=1)
+        variance = spread @ self._squared[slots].T
+        return Posterior(vectors @ self._mean.T @ loading.T, np.sqrt(np.maximum(variance, 0.0)), True)
+
+    def predict_many(self, vectors: NDArray[np.float64], slots: Slots) -> NDArray[np.float64]:
+        """Mean quality for contexts [n, d]; shape (n, arms)."""
+        return sigmoid(vectors @ self._mean.T @ self._loading[slots].T)
 
     # ---------------------------------------------------------------------------- lessons
 
