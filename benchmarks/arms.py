@@ -137,7 +137,7 @@ def main() -> None:
         regrets = [f"{1e3 * mean:.1f} ± {1e3 * half:.1f}" for mean, half in row["regret"].values()]
         ratio, half = row["to_disjoint"]
         board.add_row(row["policy"], *regrets, f"{row['growth']:.2f}", f"{ratio:.3f} ± {half:.3f}")
-    console = Console()
+    console = Console(width=140)
     console.print(
         f"{found['seeds']} seeds, {found['rounds']:,} of {found['prompts']:,} prompts; regret in points of 0.001"
     )

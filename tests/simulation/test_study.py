@@ -55,6 +55,15 @@ def test_what_is_wrong_is_named_by_its_place(changes, words):
         study(**changes)
 
 
+def test_a_path_may_name_a_variable(monkeypatch):
+    worlds = [{"kind": "parquet", "path": "${SOME_DATA}/x.parquet"}]
+    monkeypatch.setenv("SOME_DATA", "/somewhere")
+    assert study(worlds=worlds).worlds[0]["path"] == "/somewhere/x.parquet"
+    monkeypatch.delenv("SOME_DATA")
+    with pytest.raises(ConfigError, match=r"worlds\[0\]: path .* names an environment variable that is not set"):
+        study(worlds=worlds)
+
+
 def test_a_file_is_read(tmp_path):
     path = tmp_path / "my.yaml"
     path.write_text(json.dumps(DATA))

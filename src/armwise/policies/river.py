@@ -12,7 +12,7 @@ import numpy as np
 from armwise.arrays import uniform
 from armwise.contracts import Arm, Choice, Experience, QualityModel, Slots, State, Vector
 from armwise.errors import BadInput, unknown
-from armwise.policies.base import ModelPolicy, best_of, check_share
+from armwise.policies.base import ModelPolicy, check_share
 
 _DRAWS = 256
 _UNTRIED = 1e6
@@ -56,10 +56,9 @@ class RiverBandit(ModelPolicy):
 
     def choose(self, vector: Vector, slots: Slots, penalty: Vector, *, seed: int) -> Choice:
         indices = self._peer.indices(vector, slots.tolist(), seed) - penalty
-        probabilities = np.zeros(len(slots))
-        for index in indices:
-            probabilities += best_of(index, self.floor)
-        probabilities /= len(indices)
+        won = (indices == indices.max(axis=1, keepdims=True)).astype(np.float64)
+        won /= won.sum(axis=1, keepdims=True)  # ties are split
+        probabilities = (1.0 - self.floor) * won.mean(axis=0) + self.floor / len(slots)
         method = "exact" if len(indices) == 1 else f"draws:{len(indices)}"
         return Choice(probabilities, self.model.predict(vector, slots), method)
 

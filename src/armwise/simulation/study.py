@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -103,7 +104,8 @@ def load_study(path: str | Path) -> Study:
 
 
 def parse_study(data: Any, *, name: str = "study", folder: Path | None = None, source: str = "study") -> Study:
-    """Check settings already read. Relative paths of tables are relative to ``folder``.
+    """Check settings already read. Paths of tables may hold ``${VARIABLE}``; relative
+    ones are relative to ``folder``.
 
     Raises:
         ConfigError: naming the setting at fault.
@@ -190,7 +192,10 @@ def _world_spec(spec: Any, folder: Path | None, where: str) -> Mapping[str, Any]
     if kind == "parquet":
         if "path" not in spec:
             raise ConfigError(f"{where}: path is missing: the Parquet file of outcomes")
-        out["path"] = str((folder or Path()) / str(spec["path"]))
+        path = os.path.expandvars(str(spec["path"]))
+        if "$" in path:
+            raise ConfigError(f"{where}: path {spec['path']!r} names an environment variable that is not set")
+        out["path"] = str((folder or Path()) / path)
     for i, nuisance in enumerate(spec.get("nuisances") or []):
         at = f"{where}.nuisances[{i}]"
         if not isinstance(nuisance, dict) or nuisance.get("kind") not in NUISANCES:
