@@ -728,6 +728,23 @@ class Log(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class Prunable(Protocol):
+    """A log that can drop its oldest decisions."""
+
+    def boundary(self, before: float) -> int:
+        """Position up to which every decision is older than ``before`` (Unix time, seconds)."""
+        ...
+
+    def hide(self, until: int) -> None:
+        """Answer no more look-ups of decisions up to a position."""
+        ...
+
+    def prune(self, until: int) -> int:
+        """Delete decisions up to a position, and what belongs to them; returns how many decisions went."""
+        ...
+
+
 def record_fields(kind: type) -> tuple[str, ...]:
     """Field names of a dataclass record, in order."""
     return tuple(item.name for item in fields(kind))

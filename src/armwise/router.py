@@ -28,14 +28,16 @@ from armwise.contracts import (
     Log,
     Model,
     PoolChange,
+    Prunable,
     Request,
     Signal,
     SourceChange,
+    State,
 )
 from armwise.decider import Decider
 from armwise.errors import BadInput, ConfigError, StateError, UnknownDecision, unknown
 from armwise.features import TextEncoder
-from armwise.learning import Door, FeedbackCounters, ImportReport, OnlineLearner
+from armwise.learning import Door, FeedbackCounters, ImportReport, OnlineLearner, Retention
 from armwise.learning.imports import read_rows, signals_of
 from armwise.log import open_log
 from armwise.orchestration import Answer, AnswerStream, BlockingAnswerStream, Fallback, Orchestrator
@@ -76,6 +78,9 @@ class Router:
         seed: makes the sequence of draws repeatable; ``None`` takes one from the system.
         encoder: turns requests into contexts; by default the text encoder.
         snapshot_every: events between two snapshots of what was learned.
+        publish_every_s: seconds between two publishings of the log as Parquet, for those who read while it is written;
+            ``None`` publishes only on demand.
+        keep_days: how long decisions stay in the log; ``None`` keeps them for ever. What they taught stays.
         client: calls the models; by default one with the keys of the environment, made when first needed.
         fallback: when an arm is given up for the next best one.
         sessions: when a session keeps its arm.
@@ -98,6 +103,8 @@ class Router:
         seed: int | None = None,
         encoder: Encoder | None = None,
         snapshot_every: int = 20_000,
+        publish_every_s: float | None = 60.0,
+        keep_days: float | None = None,
         client: ProviderClient | None = None,
         fallback: Fallback | None = None,
         sessions: SessionRules | None = None,
@@ -121,7 +128,7 @@ class Router:
         self._prefix = f"{int(time.time() * 1000):011x}{secrets.token_hex(3)}"
         self._made = 0
         self._closed = False
-        self._log = open_log(log, rules=self._rules)
+        self._log = open_log(log, rules=self._rules, publish_every_s=publish_every_s)
         self._snapshots = (
             SnapshotStore(Path(f"{log}.snapshots")) if isinstance(log, (str, Path)) and log != ":memory:" else None
         )
@@ -136,6 +143,7 @@ class Router:
         except BaseException:
             self._log.close()
             raise
+        self._retention = None if keep_days is None else Retention(self.prune, keep_days)
 
     @classmethod
     def from_config(cls, config: str | Path | RouterConfig, **overrides: Any) -> Router:
@@ -159,6 +167,8 @@ class Router:
             "log": config.log.path,
             "seed": config.seed,
             "snapshot_every": config.log.snapshot_every,
+            "publish_every_s": config.log.publish_every_s,
+            "keep_days": config.log.keep_days,
             "rewards": config.rewards.record(),
         }
         if "encoder" not in overrides:
@@ -563,6 +573,10 @@ class Router:
         if snapshot is not None and self._learner.accepts(snapshot.state):
             self._learner.restore(snapshot.state)
             learned_to = snapshot.position
+        if learned_to < getattr(self._log, "pruned_to", 0):
+            logger.warning(
+                "no snapshot fits this policy, and the log was pruned: it learns anew from the decisions that are left"
+            )
         self._learner.replay(self._log.events(learned_to))
         for change in self._learner.proposals():  # the process ended before they were written
             self._apply(change)
@@ -612,8 +626,36 @@ class Router:
         with self._lock:
             position, state = self._log.position, self._learner.state()
             self._snapshot_at = position
+        return self._save(state, position)
+
+    def _save(self, state: State, position: int) -> str:
+        assert self._snapshots is not None
         self._log.flush()
         return self._snapshots.save(state, position=position, feature_version=self.encoder.version).version
+
+    def prune(self, keep_s: float) -> int:
+        """Drop decisions older than so many seconds from the log; returns how many. What was learned is saved first.
+
+        Late feedback on them is refused from then on as for any decision that nobody knows, and another policy can
+        only be rebuilt from what is left. Deciding goes on meanwhile.
+
+        Raises:
+            BadInput: if there is no log on disk, or ``keep_s`` is negative.
+            LogError, SnapshotError: if the disk refuses; nothing is deleted then.
+        """
+        if not isinstance(self._log, Prunable) or self._snapshots is None:
+            raise BadInput("only a log in a file can be pruned")
+        if not keep_s >= 0:
+            raise BadInput(f"keep_s must be a number of seconds of at least 0, got {keep_s!r}")
+        before = time.time() - keep_s
+        self._log.flush()
+        until = self._log.boundary(before)
+        with self._lock:
+            self._log.hide(until)
+            self._learner.forget_cases()
+            position, state = self._log.position, self._learner.state()
+        self._save(state, position)
+        return self._log.prune(until)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, then :meth:`close`."""
@@ -627,6 +669,8 @@ class Router:
             if self._closed:
                 return
             self._closed = True
+        if self._retention is not None:
+            self._retention.stop()
         try:
             if self._background.started:
                 self._background.run(self.orchestrator.client.aclose())

@@ -7,6 +7,7 @@ import typer
 from armwise.cli.demo import demo
 from armwise.cli.doctor import doctor
 from armwise.cli.feedback import feedback
+from armwise.cli.log import app as log
 from armwise.cli.route import route
 from armwise.cli.simulate import simulate
 from armwise.errors import ArmwiseError
@@ -21,6 +22,7 @@ app = typer.Typer(
 for command in (demo, route, simulate, doctor):
     app.command()(command)
 app.add_typer(feedback)
+app.add_typer(log, name="log")
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from armwise.config.base import PositiveInt, Settings
+from armwise.config.base import Positive, PositiveInt, Settings
 from armwise.config.fallback import FallbackSettings
 from armwise.config.objective import ObjectiveSettings, Tradeoff
 from armwise.config.pool import ModelSettings
@@ -23,6 +23,11 @@ class LogSettings(Settings):
 
     path: str | None = "armwise.duckdb"
     snapshot_every: PositiveInt = 20_000
+    """Events between two snapshots of what was learned."""
+    publish_every_s: Positive | None = 60.0
+    """Seconds between two publishings as Parquet, for those who read while the service writes."""
+    keep_days: Positive | None = None
+    """How long decisions stay in the log; what they taught stays."""
 
 
 class RouterConfig(Settings):

@@ -3,5 +3,6 @@
 from armwise.learning.door import Door, FeedbackCounters
 from armwise.learning.imports import ImportReport
 from armwise.learning.online import OnlineLearner
+from armwise.learning.retention import Retention
 
-__all__ = ["Door", "FeedbackCounters", "ImportReport", "OnlineLearner"]
+__all__ = ["Door", "FeedbackCounters", "ImportReport", "OnlineLearner", "Retention"]

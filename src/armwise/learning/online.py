@@ -62,6 +62,10 @@ class OnlineLearner:
                 if not isinstance(event, PoolChange):
                     raise
 
+    def forget_cases(self) -> None:
+        """Keep no decision in memory: whatever is asked for next is recalled from the log, as it is by then."""
+        self._open.clear()
+
     def case(self, decision_id: str, position: int) -> tuple[Decision, list[Signal]]:
         """A decision and its signals before a position of the log.
 

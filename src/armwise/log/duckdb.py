@@ -21,6 +21,7 @@ from armwise.log.events import check_event
 from armwise.log.health import Gap, LogHealth
 from armwise.log.publish import PublishedLog, publish, published_directory, read_published
 from armwise.log.reading import Reading, Span, first_of_key
+from armwise.log.retention import boundary, delete, drop_published, pruned_to
 from armwise.log.schema import EVENT_TABLES, SCHEMA_VERSION, explain, open_database, prepare, schema_version
 from armwise.log.writer import GroupWriter, Numbered
 from armwise.rewards import RewardRules
@@ -59,6 +60,7 @@ class _Database:
             self._own = self._connected().cursor()
             self.id = prepare(self._own, path, rules)
             self.last = self._stored(self._own)
+            self.pruned_to = pruned_to(self._own)
             warm_up()
         except duckdb.Error as error:
             self.close()
@@ -166,11 +168,16 @@ class _Publishing:
         self._thread: threading.Thread | None = None
         self.error: str | None = None
 
+    def drop(self, until: int) -> None:
+        with self._lock:
+            drop_published(self._directory, until)
+
     def now(self) -> int:
         with self._lock:
             cursor = self._database.cursor()
             try:
-                return publish(cursor, self._directory, self._database.id, self._writer.durable)
+                pruned = self._database.pruned_to
+                return publish(cursor, self._directory, self._database.id, self._writer.durable, after=pruned)
             finally:
                 cursor.close()
 
@@ -321,7 +328,8 @@ class DuckDBLog(Reading):
         for _, event in self._writer.pending():
             if type(event) is Decision and event.id == decision_id:
                 return event
-        return super().decision(decision_id)
+        found = self._lookup("decisions", "id", decision_id)
+        return found[0][1] if found and found[0][0] > self.pruned_to else None  # type: ignore[return-value]
 
     def signals(self, decision_id: str, *, before: int | None = None) -> list[Signal]:
         """Signals of one decision in the order of the log, durable or not; of several with one key, the first.
@@ -353,6 +361,47 @@ class DuckDBLog(Reading):
             raise LogError(explain(error, self._path)) from error
         finally:
             cursor.close()
+
+    @property
+    def pruned_to(self) -> int:
+        """Position up to which decisions were pruned; 0 for none."""
+        return self._database.pruned_to
+
+    def boundary(self, before: float) -> int:
+        """Position up to which every decision is older than ``before`` (Unix time, seconds). Does I/O."""
+        cursor = self.cursor()
+        try:
+            return boundary(cursor, before, self._writer.durable)
+        except duckdb.Error as error:
+            raise LogError(explain(error, self._path)) from error
+        finally:
+            cursor.close()
+
+    def hide(self, until: int) -> None:
+        """Answer no more look-ups of decisions up to a position, which are about to be pruned."""
+        self._database.pruned_to = max(self._database.pruned_to, until)
+
+    def prune(self, until: int) -> int:
+        """Delete decisions up to a position, with what belongs to them, also where it is published. Does I/O.
+
+        The state can no longer be rebuilt from the log alone: save a snapshot first, or use ``Router.prune``.
+
+        Returns:
+            How many decisions went.
+
+        Raises:
+            LogError: if it cannot be done; nothing is deleted then.
+        """
+        self.hide(until)
+        cursor = self.cursor()
+        try:
+            gone = delete(cursor, until)
+        except duckdb.Error as error:
+            raise LogError(explain(error, self._path)) from error
+        finally:
+            cursor.close()
+        self._publishing.drop(until)
+        return gone
 
     def publish(self) -> int:
         """Flush, and publish as Parquet all that is not published yet; returns the number of new stretches.

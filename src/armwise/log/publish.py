@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,8 +58,10 @@ def published_directory(path: str | os.PathLike[str]) -> Path:
     return path.with_name(path.name + ".parquet")
 
 
-def publish(cursor: duckdb.DuckDBPyConnection, directory: Path, log_id: str, until: int) -> int:
+def publish(cursor: duckdb.DuckDBPyConnection, directory: Path, log_id: str, until: int, *, after: int = 0) -> int:
     """Publish what is not yet published, up to position ``until``; returns how many files of decisions were made.
+
+    What lies at or before ``after`` was pruned and is not looked for.
 
     Raises:
         LogError: if the directory belongs to another log or cannot be written; what is published stays good.
@@ -72,7 +74,7 @@ def publish(cursor: duckdb.DuckDBPyConnection, directory: Path, log_id: str, unt
             for leftover in (directory / table).glob(".*.tmp"):
                 leftover.unlink()
         done = stretches(directory)
-        low, made = (done[-1].last if done else 0), 0
+        low, made = (done[-1].last if done else after), 0
         for table in SIDE_TABLES:
             _copy(cursor, f"SELECT * FROM {table}", directory / f"{table}.parquet")
         while low < until:
@@ -84,6 +86,28 @@ def publish(cursor: duckdb.DuckDBPyConnection, directory: Path, log_id: str, unt
     except (duckdb.Error, OSError) as error:
         raise LogError(f"cannot publish the log in {directory}: {error}") from error
     return made
+
+
+def merge(directory: Path, group: Sequence[Stretch]) -> Stretch:
+    """Make one stretch of neighbours and remove them; at every moment, each position is published.
+
+    Raises:
+        LogError: if the disk refuses; the neighbours stay then.
+    """
+    whole = Stretch(group[0].first, group[-1].last)
+    try:
+        with duckdb.connect(":memory:", config=dict(SETTINGS)) as connection:
+            for table in EVENT_TABLES:
+                files = _present(table, [directory / table / stretch.file for stretch in group])
+                if files:
+                    query = f"SELECT * FROM {_relation(files)} ORDER BY position"
+                    _copy(connection, query, directory / table / whole.file)
+        for table in reversed(EVENT_TABLES):
+            for stretch in group:
+                (directory / table / stretch.file).unlink(missing_ok=True)
+    except (duckdb.Error, OSError) as error:
+        raise LogError(f"cannot merge what is published in {directory}: {error}") from error
+    return whole
 
 
 def _claim(directory: Path, log_id: str) -> None:
