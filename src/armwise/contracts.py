@@ -628,7 +628,8 @@ class Policy(Protocol):
     def choose(self, vector: Vector, slots: Slots, penalty: Vector, *, seed: int) -> Choice:
         """Probabilities over ``slots`` (shape (arms,)), given what each arm's cost and latency take off its utility.
 
-        Changes nothing. ``seed`` feeds those policies that estimate their probabilities by drawing.
+        Changes nothing. ``slots`` is never empty: a request that no arm may answer is refused before. ``seed`` feeds
+        those policies that estimate their probabilities by drawing.
         """
         ...
 
