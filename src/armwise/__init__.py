@@ -9,18 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from armwise.contracts import Arm, Decision, Model, Outcome, Request, Signal
+    from armwise.contracts import Arm, Budget, Decision, Model, Outcome, Request, Signal
     from armwise.errors import ArmwiseError
     from armwise.pacing import Objective
     from armwise.router import Router
 
 __version__ = "0.1.0"
 
-__all__ = ["Arm", "ArmwiseError", "Decision", "Model", "Objective", "Outcome", "Request", "Router", "Signal"]
+__all__ = ["Arm", "ArmwiseError", "Budget", "Decision", "Model", "Objective", "Outcome", "Request", "Router", "Signal"]
 
 _HOME = {
     "Arm": "contracts",
     "ArmwiseError": "errors",
+    "Budget": "contracts",
     "Decision": "contracts",
     "Model": "contracts",
     "Objective": "pacing",

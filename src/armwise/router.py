@@ -10,7 +10,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,8 @@ from armwise.contracts import (
     RETRACTION,
     Arm,
     Attempt,
+    Budget,
+    BudgetChange,
     Decision,
     Encoder,
     Event,
@@ -35,13 +37,13 @@ from armwise.contracts import (
     State,
 )
 from armwise.decider import Decider
-from armwise.errors import BadInput, ConfigError, StateError, UnknownDecision, unknown
+from armwise.errors import BadInput, ConfigError, StateError, UnknownDecision, UnknownName, unknown
 from armwise.features import TextEncoder
 from armwise.learning import Door, FeedbackCounters, ImportReport, OnlineLearner, Retention
 from armwise.learning.imports import read_rows, signals_of
 from armwise.log import open_log
 from armwise.orchestration import Answer, AnswerStream, BlockingAnswerStream, Fallback, Orchestrator
-from armwise.pacing import Objective, make_pacer
+from armwise.pacing import BudgetReport, Objective, make_pacer
 from armwise.plans import plan_of
 from armwise.policies import make_policy
 from armwise.predictors.cost import usd_per_token
@@ -140,6 +142,7 @@ class Router:
         try:
             self._rebuild()
             self._reconcile(pool)
+            self._reconcile_budgets(self.objective.all_budgets)
         except BaseException:
             self._log.close()
             raise
@@ -547,6 +550,43 @@ class Router:
         with self._lock:
             self._learner.apply(event, self._log.append(event))
 
+    # ---------------------------------------------------------------------------- budgets
+
+    def budgets(self) -> list[BudgetReport]:
+        """How each budget stands now: spent, reserved, left, when it resets, and what a dollar is worth."""
+        with self._lock:
+            return self._decider.pacer.report(time.time())
+
+    def set_budget(self, budget: Budget | None = None, **settings: Any) -> Budget:
+        """Set a budget while running: a new one, or a new amount for a known name, which keeps what it has spent.
+
+        Takes a :class:`Budget`, or its fields: ``router.set_budget(usd=5.0, tenant="acme", hard_stop=True)``.
+
+        Raises:
+            BadInput: if it is out of range.
+        """
+        if budget is None:
+            try:
+                budget = Budget(**settings)
+            except TypeError as error:
+                raise BadInput(f"set_budget needs a Budget or its fields: {error}") from error
+        elif settings or not isinstance(budget, Budget):
+            raise BadInput(f"set_budget needs a Budget or its fields, got {budget!r:.80} and {settings!r:.80}")
+        self._apply(BudgetChange(action="set", budget=budget, at=time.time()))
+        return budget
+
+    def remove_budget(self, name: str) -> None:
+        """Take a budget out of force.
+
+        Raises:
+            UnknownName: if there is none of that name.
+        """
+        with self._lock:
+            there = {budget.name: budget for budget in self._decider.pacer.budgets}
+            if name not in there:
+                raise UnknownName(unknown("budget", name, there))
+            self._apply(BudgetChange(action="remove", budget=there[name], at=time.time()))
+
     # ---------------------------------------------------------------------------- state: the fold over the log
 
     def _fresh(self) -> tuple[Decider, OnlineLearner]:
@@ -554,7 +594,7 @@ class Router:
         dimension = len(self.encoder.names)
         decider = Decider(
             policy=make_policy(dimension=dimension, **self._policy),
-            pacer=make_pacer(self.objective, cost_ref_usd=self._cost_ref_usd),
+            pacer=make_pacer(self.objective, cost_ref_usd=self._cost_ref_usd, budgets=False),  # they are in the log
             dimension=dimension,
             policy_version=_policy_version(self._policy),
             feature_version=self.encoder.version,
@@ -592,6 +632,17 @@ class Router:
         for arm in arms:
             if arm.name not in pool or pool.arms[pool.slot(arm.name)] != arm:
                 self.add_arm(arm)
+
+    def _reconcile_budgets(self, budgets: Sequence[Budget]) -> None:
+        """Bring the budgets of the log in line with those given at the start; none given: take the log's."""
+        there = {budget.name: budget for budget in self._decider.pacer.budgets}
+        wanted = {budget.name: budget for budget in budgets}
+        for name in there if wanted else ():
+            if name not in wanted:
+                self.remove_budget(name)
+        for name, budget in wanted.items():
+            if there.get(name) != budget:
+                self.set_budget(budget)
 
     def _maybe_snapshot(self) -> None:
         if self._snapshots is None or self._log.position - self._snapshot_at < self._snapshot_every:

@@ -7,6 +7,8 @@ import numpy as np
 from armwise.contracts import (
     Arm,
     Attempt,
+    Budget,
+    BudgetChange,
     Context,
     Decision,
     Event,
@@ -101,6 +103,17 @@ def make_source_change(source: str, at: float = 1.7e9, **settings: float) -> Sou
     return SourceChange(source=source, at=at, reason="drift é", **settings)  # type: ignore[arg-type]
 
 
+def make_budget_change(number: int = 0) -> BudgetChange:
+    budget = Budget(
+        usd=0.1 + number,
+        per="day" if number % 2 else "request",
+        tenant=(None, "tenant é", "*")[number % 3],
+        task="code" if number % 4 == 0 else None,
+        hard_stop=bool(number % 2),
+    )
+    return BudgetChange(action="remove" if number % 5 == 0 else "set", budget=budget, at=1.7e9 + number)
+
+
 def make_events(rng: np.random.Generator, count: int) -> list[Event]:
     """A mixture in which each kind follows each."""
     events: list[Event] = [make_pool_change(POOL[0]), make_pool_change(POOL[1])]
@@ -122,7 +135,9 @@ def make_events(rng: np.random.Generator, count: int) -> list[Event]:
             events.append(make_retraction(about, f"e-{number - 1}", f"r-{number}"))
         elif draw < 0.95:
             events.append(make_draw(about, float(rng.random())))
-        elif draw < 0.97:
+        elif draw < 0.96:
+            events.append(make_budget_change(number))
+        elif draw < 0.975:
             events.append(make_source_change("app", 1.7e9 + number, offset=float(rng.normal()), noise=0.1))
         else:
             events.append(make_pool_change(POOL[number % 12], "remove" if number % 2 else "add"))

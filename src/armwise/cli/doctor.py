@@ -1,6 +1,7 @@
 """``armwise doctor``."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
@@ -9,13 +10,15 @@ from armwise.cli.common import Config, Json, console
 from armwise.config import load_config
 from armwise.router import Router
 
+OBJECTIVES = ("max_quality", "min_cost", "tradeoff")
+
 
 def doctor(config: Config, as_json: Json = False) -> None:
     """Check a configuration and say what it would do."""
     settings = load_config(config)
     router = Router.from_config(config, log=None)
     pool = [arm.models[0] for arm in router.pool()]
-    objective = settings.objective.model_dump(exclude_none=True)
+    objective = settings.objective.model_dump(exclude_none=True, exclude={kind: {"budgets"} for kind in OBJECTIVES})
     found: dict[str, Any] = {
         "config": str(config),
         "models": [
@@ -31,6 +34,7 @@ def doctor(config: Config, as_json: Json = False) -> None:
         ],
         "disabled": [model.name for model in settings.models if not model.enabled],
         "objective": objective,
+        "budgets": [asdict(budget) for budget in router.budgets()],
         "policy": settings.policy_settings(),
         "features": {"version": router.encoder.version, "dimension": len(router.encoder.names)},
         "log": settings.log.path,
@@ -43,6 +47,9 @@ def doctor(config: Config, as_json: Json = False) -> None:
         table.add_row(*("-" if value is None else str(value) for value in row.values()))
     console.print(table)
     console.print(f"objective  {objective}")
+    for budget in router.budgets():
+        stop = "hard stop" if budget.hard_stop else "then the cheapest arm" if budget.per == "day" else "on average"
+        console.print(f"budget     {budget.name}: {budget.usd:g} USD a {budget.per}, {stop}")
     console.print(f"policy     {found['policy']}")
     console.print(f"features   {found['features']['version']}, {found['features']['dimension']} dimensions")
     console.print(f"log        {settings.log.path or 'none: nothing survives a restart'}")

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import model_validator
 
 from armwise.config.base import Fraction, NonNegative, Positive, Settings
+from armwise.config.budgets import BudgetSettings
+from armwise.errors import BadInput
 from armwise.pacing import Objective
 
 
-class MaxQuality(Settings):
-    """The best quality whose billed cost stays at a budget."""
+class Budgeted(Settings):
+    """Any objective may stand under budgets."""
+
+    budgets: tuple[BudgetSettings, ...] = ()
+
+    def settings(self) -> dict[str, Any]:
+        """Keyword arguments of the objective."""
+        return {**self.model_dump(exclude={"budgets"}), "budgets": [budget.record() for budget in self.budgets]}
+
+
+class MaxQuality(Budgeted):
+    """The best quality whose billed cost stays at the budgets."""
 
     spend_usd_per_request: Positive | None = None
     spend_usd_per_day: Positive | None = None
     latency_weight: NonNegative = 0.0
 
 
-class MinCost(Settings):
+class MinCost(Budgeted):
     """The lowest cost whose judged quality stays at a fraction of a reference arm's."""
 
     reference: str
@@ -24,7 +38,7 @@ class MinCost(Settings):
     latency_weight: NonNegative = 0.0
 
 
-class Tradeoff(Settings):
+class Tradeoff(Budgeted):
     """Constant exchange rates."""
 
     cost_weight: NonNegative = 0.2
@@ -47,12 +61,16 @@ class ObjectiveSettings(Settings):
             raise ValueError(
                 f"takes exactly one of max_quality, min_cost, tradeoff; got {', '.join(sorted(given)) or 'none'}"
             )
+        try:
+            self.record()
+        except BadInput as error:
+            raise ValueError(str(error)) from error
         return self
 
     def record(self) -> Objective:
         """The objective as the router takes it."""
         if self.max_quality is not None:
-            return Objective.max_quality(**self.max_quality.model_dump())
+            return Objective.max_quality(**self.max_quality.settings())
         if self.min_cost is not None:
-            return Objective.min_cost(**self.min_cost.model_dump())
-        return Objective.tradeoff(**(self.tradeoff or Tradeoff()).model_dump())
+            return Objective.min_cost(**self.min_cost.settings())
+        return Objective.tradeoff(**(self.tradeoff or Tradeoff()).settings())

@@ -4,7 +4,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from armwise.contracts import Attempt, Decision, Event, PoolChange, Signal, SourceChange, State
+from armwise.contracts import Attempt, BudgetChange, Decision, Event, JudgeDraw, PoolChange, Signal, SourceChange, State
 from armwise.decider import Decider
 from armwise.errors import CallerError, UnknownDecision
 from armwise.rewards import RULES, Opinion, RewardRules, SourceModel, Standing, read
@@ -40,6 +40,10 @@ class OnlineLearner:
             self._learn(event, position)
         elif isinstance(event, PoolChange):
             self.decider.change_pool(event)
+        elif isinstance(event, BudgetChange):
+            self.decider.change_budget(event)
+        elif isinstance(event, JudgeDraw):
+            self.decider.pacer.drawn(event)
         elif isinstance(event, Attempt):
             self._attempted(event, position)
         elif isinstance(event, SourceChange):
@@ -48,7 +52,7 @@ class OnlineLearner:
             self._proposed.pop(event.source, None)
 
     def replay(self, events: Iterable[tuple[int, Event]]) -> None:
-        """Fold a stretch of the log. A change of the pool that was refused when it was asked for is refused again.
+        """Fold a stretch of the log. A change of pool or budget that was refused at first is refused again.
 
         Raises:
             SnapshotError: at a decision that was made on other features.
@@ -59,7 +63,7 @@ class OnlineLearner:
             try:
                 self.apply(event, position)
             except CallerError:
-                if not isinstance(event, PoolChange):
+                if not isinstance(event, (PoolChange, BudgetChange)):
                     raise
 
     def forget_cases(self) -> None:

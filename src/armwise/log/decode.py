@@ -11,6 +11,8 @@ import pyarrow as pa
 
 from armwise.contracts import (
     Attempt,
+    Budget,
+    BudgetChange,
     Context,
     Decision,
     JudgeDraw,
@@ -110,6 +112,10 @@ def _pool_change(*, action: Any, name: str, arm: str, at: float) -> PoolChange:
     return PoolChange(action=action, arm=arm_from_json(arm), at=at)
 
 
+def _budget_change(*, action: Any, at: float, **budget: Any) -> BudgetChange:
+    return BudgetChange(action=action, budget=Budget(**budget), at=at)
+
+
 _DECODERS: dict[str, Callable[[Mapping[str, pa.ChunkedArray]], Iterator[Any]]] = {
     "decisions": _decisions,
     "signals": _records(Signal),
@@ -117,4 +123,5 @@ _DECODERS: dict[str, Callable[[Mapping[str, pa.ChunkedArray]], Iterator[Any]]] =
     "pool_changes": _records(_pool_change),
     "judge_draws": _records(JudgeDraw),
     "source_changes": _records(SourceChange),
+    "budget_changes": _records(_budget_change),
 }

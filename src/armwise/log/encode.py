@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from armwise.contracts import Attempt, Decision, JudgeDraw, PoolChange, Signal, SourceChange, Vector
+from armwise.contracts import Attempt, BudgetChange, Decision, JudgeDraw, PoolChange, Signal, SourceChange, Vector
 from armwise.log.events import arm_to_json, kind_of
 from armwise.log.health import Gap
 from armwise.log.writer import Numbered
@@ -196,6 +196,22 @@ def _source_changes(changes: Sequence[SourceChange]) -> dict[str, Any]:
     }
 
 
+def _budget_changes(changes: Sequence[BudgetChange]) -> dict[str, Any]:
+    names, amounts, periods, tenants, tasks, stops = _transposed(
+        [change.budget for change in changes], "name", "usd", "per", "tenant", "task", "hard_stop"
+    )
+    return {
+        "action": _strings([change.action for change in changes]),
+        "name": _strings(names),
+        "usd": np.asarray(amounts, dtype=np.float64),
+        "per": _strings(periods),
+        "tenant": _strings(tenants),
+        "task": _strings(tasks),
+        "hard_stop": pa.array(stops, pa.bool_()),
+        "unix_time": np.asarray([change.at for change in changes], dtype=np.float64),
+    }
+
+
 _ENCODERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "decisions": _decisions,
     "signals": _signals,
@@ -203,6 +219,7 @@ _ENCODERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "pool_changes": _pool_changes,
     "judge_draws": _judge_draws,
     "source_changes": _source_changes,
+    "budget_changes": _budget_changes,
 }
 
 

@@ -7,6 +7,7 @@ import json
 from armwise.contracts import (
     Arm,
     Attempt,
+    BudgetChange,
     Decision,
     Event,
     JudgeDraw,
@@ -18,7 +19,7 @@ from armwise.contracts import (
 )
 from armwise.errors import BadInput
 
-KINDS: tuple[type, ...] = (Decision, Signal, Attempt, PoolChange, JudgeDraw, SourceChange)
+KINDS: tuple[type, ...] = (Decision, Signal, Attempt, PoolChange, JudgeDraw, SourceChange, BudgetChange)
 
 
 def check_event(event: object) -> None:
@@ -72,4 +73,5 @@ _TABLES: dict[type, str] = {
     PoolChange: "pool_changes",
     JudgeDraw: "judge_draws",
     SourceChange: "source_changes",
+    BudgetChange: "budget_changes",
 }

@@ -50,5 +50,10 @@ _SESSIONS: tuple[str, ...] = (
     "ALTER TABLE decisions ADD COLUMN switched VARCHAR",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _REWARD_LEDGER, _SESSIONS)
+_BUDGETS: tuple[str, ...] = (
+    """CREATE TABLE budget_changes (position BIGINT NOT NULL, action VARCHAR, name VARCHAR, usd DOUBLE, per VARCHAR,
+        tenant VARCHAR, task VARCHAR, hard_stop BOOLEAN, unix_time DOUBLE)""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _REWARD_LEDGER, _SESSIONS, _BUDGETS)
 """From schema version i to i + 1. Version 0 is an empty database. The last leads to ``schema.COLUMNS``."""

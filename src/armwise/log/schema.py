@@ -25,12 +25,13 @@ EVENT_TABLES: tuple[str, ...] = (
     "pool_changes",
     "judge_draws",
     "source_changes",
+    "budget_changes",
     "decisions",
 )
 """Tables of events. Publishing goes in this order: the file of decisions closes a stretch."""
 
-LATER_TABLES: frozenset[str] = frozenset({"judge_draws", "source_changes", "reward_rules"})
-"""Tables that the first version did not have: what it published lacks them."""
+LATER_TABLES: frozenset[str] = frozenset({"judge_draws", "source_changes", "reward_rules", "budget_changes"})
+"""Tables that the first version did not have: what older versions published may lack them."""
 
 SIDE_TABLES: tuple[str, ...] = ("signal_kinds", "reward_rules", "policy_versions", "gaps")
 """Small tables, published whole."""
@@ -124,6 +125,17 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "weight": "DOUBLE",
         "training": "BOOLEAN",
         "reason": "VARCHAR",
+        "unix_time": "DOUBLE",
+    },
+    "budget_changes": {
+        "position": "BIGINT NOT NULL",
+        "action": "VARCHAR",
+        "name": "VARCHAR",
+        "usd": "DOUBLE",
+        "per": "VARCHAR",
+        "tenant": "VARCHAR",
+        "task": "VARCHAR",
+        "hard_stop": "BOOLEAN",
         "unix_time": "DOUBLE",
     },
     "signal_kinds": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from armwise.contracts import BudgetChange, Context, Decision, Request, State, Trade, Vector
+from armwise.contracts import Budget, BudgetChange, Context, Decision, JudgeDraw, Request, State, Trade, Vector
 from armwise.pacing.report import BudgetReport
 
 DAY = 86_400.0
@@ -16,6 +16,11 @@ class Pacer(Protocol):
     @property
     def kind(self) -> str:
         """What it is made of: a saved state is taken over by a pacer of the same kind only."""
+        ...
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """Those in force."""
         ...
 
     @property
@@ -58,6 +63,10 @@ class Pacer(Protocol):
 
     def judged(self, decision: Decision, quality: float, before: float | None) -> None:
         """A judgement came, or replaces the one ``before``."""
+        ...
+
+    def drawn(self, draw: JudgeDraw) -> None:
+        """A judge was to look at a decision, or passed it over, with a known probability."""
         ...
 
     def change(self, change: BudgetChange) -> None:

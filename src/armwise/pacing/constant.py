@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from armwise.contracts import BudgetChange, Context, Decision, Request, State, Trade, Vector
+from armwise.contracts import BudgetChange, Context, Decision, JudgeDraw, Request, State, Trade, Vector
 from armwise.errors import BadInput
 from armwise.pacing.report import BudgetReport
 
@@ -11,6 +11,7 @@ class ConstantTrade:
     """Serves :meth:`Objective.tradeoff`; budgets stand on it where there are any. Alone, it keeps none."""
 
     kind = "constant"
+    budgets = ()
     narrows = False
     mixes = False
 
@@ -33,6 +34,8 @@ class ConstantTrade:
     def charged(self, decision: Decision, usd: float) -> None: ...
 
     def judged(self, decision: Decision, quality: float, before: float | None) -> None: ...
+
+    def drawn(self, draw: JudgeDraw) -> None: ...
 
     def change(self, change: BudgetChange) -> None:
         raise BadInput(f"budget {change.budget.name!r} cannot be changed: this decider keeps no budgets")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from armwise.contracts import Context, Decision, Request, State, Trade, Vector
+from armwise.contracts import Context, Decision, JudgeDraw, Request, State, Trade, Vector
 
 
 class QualityFloor:
@@ -51,6 +51,8 @@ class QualityFloor:
         wanted = self.fraction * float(decision.predictions.quality[decision.arms.index(self.reference)])
         news = quality - (wanted if before is None else before)  # what is compared once is not compared again
         self._log_weight = min(max(self._log_weight + self.step * news, -9.0), 6.0)
+
+    def drawn(self, draw: JudgeDraw) -> None: ...
 
     def state(self) -> State:
         return {"log_weight": self._log_weight}

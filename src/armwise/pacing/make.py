@@ -9,13 +9,15 @@ from armwise.pacing.objective import Objective
 from armwise.pacing.spend import Base, SpendPacer
 
 
-def make_pacer(objective: Objective, *, cost_ref_usd: float) -> SpendPacer:
+def make_pacer(objective: Objective, *, cost_ref_usd: float, budgets: bool = True) -> SpendPacer:
     """The pacer that serves an objective, under its budgets.
 
-    ``cost_ref_usd`` is the cost that weights are per, where the objective gives none.
+    Args:
+        cost_ref_usd: the cost that weights are per, where the objective gives none.
+        budgets: whether they are in force at once; or are set by events, as a log has them.
     """
     cost_ref_usd = objective.cost_ref_usd or objective.spend_usd_per_request or cost_ref_usd
-    return SpendPacer(_base(objective, cost_ref_usd), objective.all_budgets)
+    return SpendPacer(_base(objective, cost_ref_usd), objective.all_budgets if budgets else ())
 
 
 def _base(objective: Objective, cost_ref_usd: float) -> Base:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from armwise.contracts import Budget, BudgetChange, Context, Decision, Request, State, Trade, Vector
+from armwise.contracts import Budget, BudgetChange, Context, Decision, JudgeDraw, Request, State, Trade, Vector
 from armwise.errors import BadInput, BudgetExhausted, UnknownName, unknown
 from armwise.pacing.base import chosen_usd, expected_usd
 from armwise.pacing.clock import Clock
@@ -39,6 +39,7 @@ class Base(Protocol):
     def mixed(self, arms: tuple[str, ...], probabilities: Vector) -> Vector: ...
     def decided(self, decision: Decision) -> None: ...
     def judged(self, decision: Decision, quality: float, before: float | None) -> None: ...
+    def drawn(self, draw: JudgeDraw) -> None: ...
     def state(self) -> State: ...
     def restore(self, state: State) -> None: ...
 
@@ -200,6 +201,9 @@ class SpendPacer:
 
     def judged(self, decision: Decision, quality: float, before: float | None) -> None:
         self.base.judged(decision, quality, before)
+
+    def drawn(self, draw: JudgeDraw) -> None:
+        self.base.drawn(draw)
 
     def change(self, change: BudgetChange) -> None:
         """Set or remove a budget, from now on. A known name keeps what it has spent: a new amount acts at once.

@@ -14,8 +14,9 @@ class Traffic:
     """Requests per hour of the day, learned over days, scaled by how busy today is.
 
     With no whole day behind it, the rest of the day is taken to go on as it went lately (a mean of some 50 gaps
-    between requests), which needs no calendar. After that, an hour's expected count is a mean over the days with weight
-    ``memory`` on the past, and today's level is what came so far against what was expected so far, shrunk towards one.
+    between requests; before there are any, a thousand requests a day), which needs no calendar.
+    After that, an hour's expected count is a mean over the days with weight ``memory`` on the past, and today's level
+    is what came so far against what was expected so far, shrunk towards one.
     """
 
     def __init__(self, *, memory: float = 0.7, gaps: float = 50.0) -> None:
@@ -56,7 +57,7 @@ class Traffic:
     def left(self, at: float) -> float:
         """Requests to expect from ``at`` to the end of its day, this one included; at least one."""
         second = at % DAY
-        lately = (DAY - second) / max(self._gap_s, 1e-3) if self._seen > 1 else 0.0
+        lately = (DAY - second) / (max(self._gap_s, 1e-3) if self._seen > 1 else DAY / 1_000.0)
         if not self._days:
             return max(lately, 1.0)
         slot = int(second // _SLOT_S)
