@@ -220,6 +220,26 @@ def test_vw_learns_over_the_action_set_that_the_arm_was_drawn_from() -> None:
     assert probabilities(unfair)[2] > probabilities(fair)[2] + 0.1
 
 
+@pytest.mark.parametrize("reduction", ["bag", "rnd"])
+@pytest.mark.parametrize("count", [499, 500, 620])
+def test_vw_goes_on_from_a_snapshot_whatever_it_does_not_save(reduction: str, count: int) -> None:
+    policy, twin = make_policy("vw", 3, reduction=reduction), make_policy("vw", 3, reduction=reduction)
+    for k in range(3):
+        policy.add_arm(Arm.of(model(f"m{k}")))
+
+    def teach(one: Any, lessons: int, seed: int) -> None:
+        for number, x in enumerate(contexts(lessons, seed, 3)):
+            actions = (0, 1, 2) if number % 2 else (2, 0)  # sets of different sizes, which VW counts
+            one.learn(Experience(x, actions[number % len(actions)], number % 5 / 5, 0.4, actions=actions))
+
+    teach(policy, count, 1)
+    twin.restore(policy.state())
+    for one in (policy, twin):
+        teach(one, 30, 2)
+    for x in contexts(10, 3, 3):
+        assert probabilities_at(policy, x).tobytes() == probabilities_at(twin, x).tobytes()
+
+
 def test_vw_has_room_for_so_many_arms() -> None:
     policy = make_policy("vw", 100, bits=10)
     for k in range(9):

@@ -26,6 +26,8 @@ REDUCTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 own ``--mellowness 0.1`` and ``--psi 1`` hardly leave exploring on costs of this scale."""
 
 _SHARED, _OWN, _PENALTY = "c", "a", "p"
+_TAIL = 500
+"""Lessons between two saves."""
 _HALF = 0.5
 """VW's cost is half of 1 - quality + penalty, so that it is within [0, 1] while penalties are."""
 
@@ -40,10 +42,11 @@ class VWReduction(ModelPolicy):
     ``--lambda``, ...) are usually meant for. The logged quality is the engine's, which learns beside VW and has no say
     in the choice: VW does not tell its own under exploration.
 
-    Updates are ``--adaptive --invariant``: VW saves the running norms of normalised updates for its first regressor
-    only, so with its default, reductions that hold several would not go on bit for bit from a snapshot. Features must
-    be of like scale, as the encoder's are. A correction waits for the next rebuild. VW takes NaN and damaged models
-    without complaint, holds the interpreter's lock throughout, and costs a few microseconds an arm.
+    VW does not save all that it goes on from (running norms of all but its first regressor, the luck of bag and rnd).
+    So every 500 lessons it is saved and opened again, and the state is that model and the lessons since: a snapshot
+    goes on as if nothing had happened. Updates are ``--adaptive --invariant``, without normalisation: features must be of
+    like scale, as the encoder's are. A correction waits for the next rebuild. VW takes NaN and damaged models without
+    complaint, holds the interpreter's lock throughout, and costs a few microseconds an arm.
 
     Args:
         reduction: a key of :data:`REDUCTIONS`.
@@ -87,14 +90,16 @@ class VWReduction(ModelPolicy):
         self.learning_rate, self.arguments, self.bits = learning_rate, arguments, bits
         self._options = f"{option.format(size=size)} --cb_type {cb_type} --learning_rate {learning_rate} {arguments}"
         self._arms = 0
+        self._saved = b""
+        self._since: list[Experience] = []
         self._examples: list[Any] = []
         self._shared_index = np.arange(model.dimension, dtype=np.uint64)
-        self._open(None)
+        self._open()
 
-    def _open(self, saved: bytes | None) -> None:
+    def _open(self) -> None:
         fixed = f"--quiet -b {self.bits} --noconstant --adaptive --invariant --cb_explore_adf"
         try:
-            self._workspace = vw.Workspace([*fixed.split(), *self._options.split()], model_data=saved)
+            self._workspace = vw.Workspace([*fixed.split(), *self._options.split()], model_data=self._saved or None)
         except (RuntimeError, ValueError) as error:
             raise BadInput(f"VW does not take {self._options!r}: {error}") from error
         weights = self._workspace.weights()  # shape (2^bits, regressors, 4), of which only the first rows are real
@@ -127,9 +132,19 @@ class VWReduction(ModelPolicy):
         super().learn(experience)
         if experience.replaces is not None:
             return
-        actions = list(experience.actions or range(self._arms))
+        actions = experience.actions or tuple(range(self._arms))
         if experience.slot not in actions:
-            actions.append(experience.slot)
+            actions = (*actions, experience.slot)
+        lesson = experience._replace(actions=actions)
+        self._teach(lesson)
+        self._since.append(lesson)
+        if len(self._since) >= _TAIL:
+            self._saved = self._workspace.serialize()
+            self._since.clear()
+            self._open()
+
+    def _teach(self, experience: Experience) -> None:
+        actions = list(experience.actions or ())
         examples = self._described(experience.vector, actions)
         chosen = examples[actions.index(experience.slot)]
         cost = _HALF * (1.0 - experience.quality)
@@ -162,10 +177,42 @@ class VWReduction(ModelPolicy):
         return super().add_arm(arm)
 
     def state(self) -> State:
-        saved = np.frombuffer(self._workspace.serialize(), dtype=np.uint8)
-        return {**super().state(), "arms": self._arms, "vw": saved}
+        since, width = self._since, self.model.dimension
+        chosen = [lesson.actions or () for lesson in since]
+        return {
+            **super().state(),
+            "arms": self._arms,
+            "saved": np.frombuffer(self._saved, dtype=np.uint8),
+            "vectors": np.array([lesson.vector for lesson in since], dtype=np.float64).reshape(-1, width),
+            "numbers": np.array([(e.quality, e.propensity, e.weight) for e in since], dtype=np.float64).reshape(-1, 3),
+            "slots": np.array([lesson.slot for lesson in since], dtype=np.int64),
+            "counts": np.array([len(actions) for actions in chosen], dtype=np.int64),
+            "actions": np.array([slot for actions in chosen for slot in actions], dtype=np.int64),
+        }
 
     def restore(self, state: State) -> None:
         super().restore(state)
         self._arms = int(state["arms"])
-        self._open(np.asarray(state["vw"], dtype=np.uint8).tobytes())
+        self._saved = np.asarray(state["saved"], dtype=np.uint8).tobytes()
+        self._open()
+        ends = np.cumsum(state["counts"])
+        self._since = [
+            Experience(
+                vector,
+                slot,
+                quality,
+                propensity,
+                weight=weight,
+                actions=tuple(state["actions"][end - count : end].tolist()),
+            )
+            for vector, slot, (quality, propensity, weight), count, end in zip(
+                state["vectors"].copy(),
+                state["slots"].tolist(),
+                state["numbers"].tolist(),
+                state["counts"].tolist(),
+                ends.tolist(),
+                strict=True,
+            )
+        ]
+        for lesson in self._since:
+            self._teach(lesson)
