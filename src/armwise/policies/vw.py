@@ -44,8 +44,8 @@ class VWReduction(ModelPolicy):
 
     VW does not save all that it goes on from (running norms of all but its first regressor, the luck of bag and rnd).
     So every 500 lessons it is saved and opened again, and the state is that model and the lessons since: a snapshot
-    goes on as if nothing had happened. Updates are ``--adaptive --invariant``, without normalisation: features must be of
-    like scale, as the encoder's are. A correction waits for the next rebuild. VW takes NaN and damaged models without
+    goes on as if nothing had happened. Updates are ``--adaptive --invariant``, not normalised: features must be of like
+    scale, as the encoder's are. A correction waits for the next rebuild. VW takes NaN and damaged models without
     complaint, holds the interpreter's lock throughout, and costs a few microseconds an arm.
 
     Args:
