@@ -118,7 +118,14 @@ class Pool:
         Raises:
             NoEligibleArm: naming the constraint that excluded each arm.
         """
-        kind = (context.tools, context.modalities, request.residency, request.sensitivity, request.arms)
+        kind = (
+            context.tools,
+            context.modalities,
+            request.residency,
+            request.sensitivity,
+            request.arms,
+            request.narrowed_by,
+        )
         actions = self._kinds.get(kind)
         if actions is None:
             if len(self._kinds) > 1024:  # kinds come from callers: bound what they can make us keep
@@ -175,7 +182,8 @@ def _narrow(actions: ActionSet, keep: np.ndarray, reasons: Mapping[str, str]) ->
 def _objection(arm: Arm, context: Context, request: Request) -> str | None:
     """Why an arm may not answer this kind of request, or None."""
     if request.arms is not None and arm.name not in request.arms:
-        return "not among the arms the request allows"
+        by = " and ".join(request.narrowed_by)
+        return f"not among the arms that {by} allows" if by else "not among the arms the request allows"
     for model in arm.models:
         reason = _model_objection(model, context, request)
         if reason:

@@ -211,6 +211,10 @@ class Request:
     """Modalities needed beyond what the messages show."""
     arms: frozenset[str] | None = None
     """Arms the caller allows; ``None`` is all of them."""
+    narrowed_by: tuple[str, ...] = ()
+    """The rules and routes that took part in ``arms``, for the reasons given."""
+    route: str | None = None
+    """The model asked for: a route (``armwise/code``), or the name of an arm; ``None`` is ``armwise/auto``."""
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -29,7 +29,7 @@ from armwise.contracts import (
 from armwise.errors import BadInput, SnapshotError
 from armwise.pacing import Pacer
 from armwise.policies.base import draw, one_hot
-from armwise.predictors import CostModel, PooledLogModel, ValidityModel
+from armwise.predictors import CostModel, DifficultyModel, PooledLogModel, ValidityModel
 from armwise.predictors.cost import usd_per_token
 from armwise.rewards import lesson_weight
 from armwise.sessions import PINNED, Sessions
@@ -47,6 +47,7 @@ class Decider:
         dimension: length of the context vectors.
         policy_version, feature_version: recorded with each decision.
         sessions: which sessions keep which arm.
+        difficulty: learns how difficult requests are, where a rule asks.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Decider:
         policy_version: str,
         feature_version: str,
         sessions: Sessions | None = None,
+        difficulty: DifficultyModel | None = None,
     ) -> None:
         self.policy = policy
         self.pacer = pacer
@@ -68,6 +70,7 @@ class Decider:
         self.costs = CostModel(dimension)
         self.latencies = PooledLogModel(dimension, typical=1_000.0)
         self.validity = ValidityModel()
+        self.difficulty = difficulty
         self.sessions = sessions or Sessions()
         self.decisions = 0
 
@@ -179,6 +182,8 @@ class Decider:
         if (known.quality, known.deviation) != (before.quality, before.deviation):
             if known.quality is not None and known.quality != before.quality:
                 self.pacer.judged(decision, known.quality, before.quality)
+                if self.difficulty is not None and before.quality is None:
+                    self.difficulty.learn(vector, slot, known.quality)
             if decision.head is None or head is not None:
                 self._learn_quality(head or decision, slot, *self.sessions.credit(decision, known, before))
         if known.error:
@@ -254,6 +259,7 @@ class Decider:
             "latencies": self.latencies.state(),
             "validity": self.validity.state(),
             "sessions": self.sessions.state(),
+            "difficulty": self.difficulty.state() if self.difficulty is not None else None,
             "pacer": {"kind": self.pacer.kind, "state": self.pacer.state()},
         }
 
@@ -265,6 +271,7 @@ class Decider:
         """
         self.check_features(state["feature_version"])
         same: bool = state["policy"]["spec"] == dict(self.policy.spec)
+        same = same and (state["difficulty"] is None) == (self.difficulty is None)
         return same and state["pacer"]["kind"] == self.pacer.kind
 
     def check_features(self, version: str) -> None:
@@ -292,6 +299,8 @@ class Decider:
         self.latencies.restore(state["latencies"])
         self.validity.restore(state["validity"])
         self.sessions.restore(state["sessions"])
+        if self.difficulty is not None:
+            self.difficulty.restore(state["difficulty"])
         self.pacer.restore(state["pacer"]["state"])
 
 

@@ -46,6 +46,7 @@ from armwise.orchestration import Answer, AnswerStream, BlockingAnswerStream, Fa
 from armwise.pacing import BudgetReport, Objective, make_pacer
 from armwise.plans import plan_of
 from armwise.policies import make_policy
+from armwise.predictors import DifficultyModel
 from armwise.predictors.cost import usd_per_token
 from armwise.providers.blocking import BackgroundLoop
 from armwise.providers.client import ProviderClient
@@ -54,6 +55,7 @@ from armwise.providers.retry import RetryPolicy
 from armwise.providers.wire import Endpoint
 from armwise.registry import SnapshotStore
 from armwise.rewards import RULES, RewardRules
+from armwise.rules import Route, Rule, Rules
 from armwise.sessions import SessionRules, Sessions, session_of
 
 logger = logging.getLogger("armwise")
@@ -86,6 +88,7 @@ class Router:
         client: calls the models; by default one with the keys of the environment, made when first needed.
         fallback: when an arm is given up for the next best one.
         sessions: when a session keeps its arm.
+        rules, routes: what narrows requests before anything is learned; see :mod:`armwise.rules`.
         rewards: how signals become rewards; by default :data:`armwise.rewards.RULES`.
 
     Raises:
@@ -110,6 +113,8 @@ class Router:
         client: ProviderClient | None = None,
         fallback: Fallback | None = None,
         sessions: SessionRules | None = None,
+        rules: Sequence[Rule] = (),
+        routes: Sequence[Route] = (),
         rewards: RewardRules | None = None,
     ) -> None:
         pool = _pool(models, arms)
@@ -124,6 +129,8 @@ class Router:
         self._rules = rewards or RULES
         self._door = Door(self._rules)
         self._sessions = sessions or SessionRules()
+        self._rules_and_routes = Rules(rules, routes, arms=[arm.name for arm in pool])
+        self._ruled = bool(rules or routes)
         self._decider, self._learner = self._fresh()
         self._encode = self.encoder.encode
         self._seed = secrets.randbits(64) if seed is None else seed & _MASK
@@ -165,6 +172,8 @@ class Router:
             "arms": config.arms(),
             "fallback": Fallback(**config.fallback.model_dump()),
             "sessions": config.sessions.record(),
+            "rules": [rule.record() for rule in config.rules],
+            "routes": [route.record(name) for name, route in config.routes.items()],
             "objective": config.objective.record(),
             "policy": config.policy_settings(),
             "log": config.log.path,
@@ -193,9 +202,14 @@ class Router:
             raise BadInput(f"decide needs a Request or a string, got {type(request).__name__}")
         if self._sessions.infer and request.session is None and request.tools and request.messages:
             request = replace(request, session=session_of(request.messages))
+        if self._ruled or request.route is not None:
+            request = self._rules_and_routes.routed(request, self.arms)
         context = self._encode(request)
         with self._lock:
             decider = self._decider
+            if self._ruled:
+                difficulty = decider.difficulty.predict(context.vector) if decider.difficulty is not None else 0.0
+                request = self._rules_and_routes.applied(request, context, self.arms, difficulty)
             self._made += 1
             decision = decider.decide(
                 request,
@@ -480,6 +494,10 @@ class Router:
 
     # ---------------------------------------------------------------------------- the pool
 
+    def routes(self) -> tuple[str, ...]:
+        """The virtual models that a request may ask for: ``armwise/auto`` and one per route."""
+        return self._rules_and_routes.names
+
     @property
     def arms(self) -> tuple[str, ...]:
         """Names of the arms in the pool."""
@@ -599,6 +617,7 @@ class Router:
             policy_version=_policy_version(self._policy),
             feature_version=self.encoder.version,
             sessions=Sessions(self._sessions),
+            difficulty=DifficultyModel(dimension) if self._rules_and_routes.needs_difficulty else None,
         )
         return decider, OnlineLearner(decider, recall=self._recall, rules=self._rules)
 

@@ -11,11 +11,13 @@ from armwise.config.fallback import FallbackSettings
 from armwise.config.objective import ObjectiveSettings, Tradeoff
 from armwise.config.pool import ModelSettings
 from armwise.config.rewards import RewardSettings
+from armwise.config.rules import RouteSettings, RuleSettings
 from armwise.config.sessions import SessionSettings
 from armwise.contracts import Arm, Model
 from armwise.errors import BadInput, unknown
 from armwise.plans import plan_arms
 from armwise.policies import make_policy
+from armwise.rules import Rules
 
 
 class LogSettings(Settings):
@@ -38,6 +40,8 @@ class RouterConfig(Settings):
     """Name -> ``cascade`` or ``ensemble`` with its settings; see :mod:`armwise.plans`."""
     fallback: FallbackSettings = FallbackSettings()
     sessions: SessionSettings = SessionSettings()
+    rules: list[RuleSettings] = Field(default_factory=list)
+    routes: dict[str, RouteSettings] = Field(default_factory=dict)
     objective: ObjectiveSettings = ObjectiveSettings(tradeoff=Tradeoff())
     policy: str | dict[str, Any] = "thompson"
     features: dict[str, Any] = Field(default_factory=dict)
@@ -66,6 +70,11 @@ class RouterConfig(Settings):
         for name in self.fallback.order:
             if name not in names:
                 raise ValueError(f"fallback.order: {unknown('arm', name, names)}")
+        try:
+            routes = [route.record(name) for name, route in self.routes.items()]
+            Rules([rule.record() for rule in self.rules], routes, arms=names)
+        except BadInput as error:
+            raise ValueError(f"rules and routes: {error}") from error
         reference = self.objective.min_cost.reference if self.objective.min_cost else None
         if reference is not None and reference not in names:
             raise ValueError(f"objective.min_cost.reference: {unknown('arm', reference, names)}")

@@ -45,7 +45,8 @@ def checked(body: object) -> Json:
 def request_of(body: Mapping[str, Any], endpoint: Endpoint = "chat", **fields: Any) -> Request:
     """What the router needs to know of a body: messages, tools, format, limit of output and session.
 
-    The session is ``metadata.session``, or else ``prompt_cache_key``: callers who share a cache want one arm.
+    The route is its ``model``. The session is ``metadata.session``, or else ``prompt_cache_key``: callers who share a
+    cache want one arm.
 
     Args:
         body: of a chat completion, a response or embeddings.
@@ -55,6 +56,7 @@ def request_of(body: Mapping[str, Any], endpoint: Endpoint = "chat", **fields: A
     Raises:
         BadInput: on fields of the wrong type.
     """
+    named = body.get("model") if isinstance(body, Mapping) else None
     body = checked(body)
     given = body.get("messages") if endpoint == "chat" else body.get("input")
     if given is None:
@@ -78,6 +80,7 @@ def request_of(body: Mapping[str, Any], endpoint: Endpoint = "chat", **fields: A
             "response_format": shape,
             "max_output_tokens": limit,
             "session": str(session) if session else None,
+            "route": named if isinstance(named, str) and named else None,
             **fields,
         }
     )

@@ -12,6 +12,7 @@ from armwise.contracts import Knowledge, QualityModel
 from armwise.errors import BadInput, unknown
 from armwise.predictors.calibrated import CalibratedModel
 from armwise.predictors.cost import CostModel
+from armwise.predictors.difficulty import DifficultyModel
 from armwise.predictors.linear import LinearModel
 from armwise.predictors.logistic import LogisticModel
 from armwise.predictors.means import MeanModel
@@ -25,6 +26,7 @@ __all__ = [
     "ENGINES",
     "CalibratedModel",
     "CostModel",
+    "DifficultyModel",
     "LinearModel",
     "LogisticModel",
     "MeanModel",
