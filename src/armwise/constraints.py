@@ -5,6 +5,7 @@ kind and kept; what depends on its length or on a prediction is checked each tim
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,38 @@ from armwise.contracts import (
     arm_as_dict,
     arm_from_dict,
 )
-from armwise.errors import NoEligibleArm, UnknownModel, unknown
+from armwise.errors import BadInput, NoEligibleArm, UnknownModel, unknown
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToolRule:
+    """Which arms may take requests with tools, by how often their calls were valid.
+
+    Raises:
+        BadInput: on a number out of range.
+    """
+
+    min_validity: float
+    """Share of an arm's calls that named a tool there is and fitted its schema."""
+    probe_every: int = 50
+    """At every this many decisions all of them may, so that an arm that got better is found out."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.min_validity <= 1.0:
+            raise BadInput(f"tools.min_validity must be between 0 and 1, got {self.min_validity!r}")
+        if self.probe_every < 1:
+            raise BadInput(f"tools.probe_every must be at least 1, got {self.probe_every!r}")
+
+    def able(self, actions: "ActionSet", validity: Vector) -> "ActionSet":
+        """The arms whose calls are valid often enough; all of them where none is."""
+        keep = validity >= self.min_validity
+        if keep.all() or not keep.any():
+            return actions
+        reasons = {
+            name: f"its tool calls are valid in {share:.0%} of cases, below {self.min_validity:.0%}"
+            for name, share in zip(actions.names, validity, strict=True)
+        }
+        return _narrow(actions, keep, reasons)
 
 
 class ActionSet(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from armwise.constraints import ActionSet, Pool, within
+from armwise.constraints import ActionSet, Pool, ToolRule, within
 from armwise.contracts import (
     Arm,
     Attempt,
@@ -48,6 +48,7 @@ class Decider:
         policy_version, feature_version: recorded with each decision.
         sessions: which sessions keep which arm.
         difficulty: learns how difficult requests are, where a rule asks.
+        tools: which arms may take requests with tools; by default all that can.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Decider:
         feature_version: str,
         sessions: Sessions | None = None,
         difficulty: DifficultyModel | None = None,
+        tools: ToolRule | None = None,
     ) -> None:
         self.policy = policy
         self.pacer = pacer
@@ -70,7 +72,9 @@ class Decider:
         self.costs = CostModel(dimension)
         self.latencies = PooledLogModel(dimension, typical=1_000.0)
         self.validity = ValidityModel()
+        self.tool_validity = ValidityModel()
         self.difficulty = difficulty
+        self.tools = tools
         self.sessions = sessions or Sessions()
         self.decisions = 0
 
@@ -85,6 +89,8 @@ class Decider:
         """
         vector = context.vector
         actions = self.pool.eligible(context, request)
+        if context.tools and self.tools is not None and self.decisions % self.tools.probe_every:
+            actions = self.tools.able(actions, self.tool_validity.predict(actions.slots))
         cost_usd = self.costs.predict(vector, context.input_tokens, actions.slots)
         latency_ms = self.latencies.predict(vector, actions.slots)
         if request.max_cost_usd is not None or request.max_latency_ms is not None:
@@ -161,6 +167,7 @@ class Decider:
         expected = [model.latency_ms for model in arm.models if model.latency_ms is not None]
         self.latencies.add_arm(sum(expected) if expected else None)
         self.validity.add_arm()
+        self.tool_validity.add_arm()
         self.pool.add(arm)
 
     def learn(self, decision: Decision, known: Outcome, before: Outcome, *, head: Decision | None = None) -> None:
@@ -222,6 +229,11 @@ class Decider:
         )
         self.latencies.learn(vector, slot, attempt.latency_ms)
 
+    def called_tools(self, decision: Decision, valid: bool) -> None:
+        """An arm called a tool that there is, with arguments that fit its schema; or it did not."""
+        if decision.arm in self.pool:
+            self.tool_validity.learn(self.pool.slot(decision.arm), valid)
+
     def _learn_quality(self, decision: Decision, slot: int, known: Outcome, before: Outcome) -> None:
         position = decision.arms.index(decision.arm)
         taken = penalty(
@@ -258,6 +270,7 @@ class Decider:
             "costs": self.costs.state(),
             "latencies": self.latencies.state(),
             "validity": self.validity.state(),
+            "tool_validity": self.tool_validity.state(),
             "sessions": self.sessions.state(),
             "difficulty": self.difficulty.state() if self.difficulty is not None else None,
             "pacer": {"kind": self.pacer.kind, "state": self.pacer.state()},
@@ -298,6 +311,7 @@ class Decider:
         self.costs.restore(state["costs"])
         self.latencies.restore(state["latencies"])
         self.validity.restore(state["validity"])
+        self.tool_validity.restore(state["tool_validity"])
         self.sessions.restore(state["sessions"])
         if self.difficulty is not None:
             self.difficulty.restore(state["difficulty"])

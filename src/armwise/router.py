@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from armwise.config import RouterConfig, load_config
+from armwise.constraints import ToolRule
 from armwise.contracts import (
     RETRACTION,
     Arm,
@@ -89,6 +90,7 @@ class Router:
         fallback: when an arm is given up for the next best one.
         sessions: when a session keeps its arm.
         rules, routes: what narrows requests before anything is learned; see :mod:`armwise.rules`.
+        tools: which arms may take requests with tools, by how often their calls were valid.
         rewards: how signals become rewards; by default :data:`armwise.rewards.RULES`.
 
     Raises:
@@ -115,6 +117,7 @@ class Router:
         sessions: SessionRules | None = None,
         rules: Sequence[Rule] = (),
         routes: Sequence[Route] = (),
+        tools: ToolRule | None = None,
         rewards: RewardRules | None = None,
     ) -> None:
         pool = _pool(models, arms)
@@ -131,6 +134,7 @@ class Router:
         self._sessions = sessions or SessionRules()
         self._rules_and_routes = Rules(rules, routes, arms=[arm.name for arm in pool])
         self._ruled = bool(rules or routes)
+        self._tools = tools
         self._decider, self._learner = self._fresh()
         self._encode = self.encoder.encode
         self._seed = secrets.randbits(64) if seed is None else seed & _MASK
@@ -172,6 +176,7 @@ class Router:
             "arms": config.arms(),
             "fallback": Fallback(**config.fallback.model_dump()),
             "sessions": config.sessions.record(),
+            "tools": config.tools.record() if config.tools else None,
             "rules": [rule.record() for rule in config.rules],
             "routes": [route.record(name) for name, route in config.routes.items()],
             "objective": config.objective.record(),
@@ -618,6 +623,7 @@ class Router:
             feature_version=self.encoder.version,
             sessions=Sessions(self._sessions),
             difficulty=DifficultyModel(dimension) if self._rules_and_routes.needs_difficulty else None,
+            tools=self._tools,
         )
         return decider, OnlineLearner(decider, recall=self._recall, rules=self._rules)
 

@@ -13,6 +13,7 @@ from armwise.config.pool import ModelSettings
 from armwise.config.rewards import RewardSettings
 from armwise.config.rules import RouteSettings, RuleSettings
 from armwise.config.sessions import SessionSettings
+from armwise.config.tools import ToolSettings
 from armwise.contracts import Arm, Model
 from armwise.errors import BadInput, unknown
 from armwise.plans import plan_arms
@@ -40,6 +41,7 @@ class RouterConfig(Settings):
     """Name -> ``cascade`` or ``ensemble`` with its settings; see :mod:`armwise.plans`."""
     fallback: FallbackSettings = FallbackSettings()
     sessions: SessionSettings = SessionSettings()
+    tools: ToolSettings | None = None
     rules: list[RuleSettings] = Field(default_factory=list)
     routes: dict[str, RouteSettings] = Field(default_factory=dict)
     objective: ObjectiveSettings = ObjectiveSettings(tradeoff=Tradeoff())

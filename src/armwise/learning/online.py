@@ -99,6 +99,8 @@ class OnlineLearner:
         signals.append(signal)
         if decision.id not in self._open:
             self._keep(decision, signals)
+        if signal.kind == "tool_valid":
+            self.decider.called_tools(decision, signal.value >= 0.5)
         known = read(signals, self.rules, self.standing)
         self.decider.learn(decision, known.outcome, before.outcome, head=self._head(decision, position))
         self._latest_at = max(self._latest_at, signal.at)

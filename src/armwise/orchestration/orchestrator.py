@@ -16,7 +16,7 @@ from armwise.orchestration.calls import Calls
 from armwise.orchestration.checks import measured, prepared, restored
 from armwise.orchestration.conduct import answer, stream
 from armwise.orchestration.fallback import Fallback
-from armwise.orchestration.run import Observe, Run
+from armwise.orchestration.run import Observe, Run, Tell
 from armwise.orchestration.stream import AnswerStream, Replay, peek, wants_usage
 from armwise.plans import Node, plan_of
 from armwise.providers.client import ProviderClient
@@ -38,6 +38,9 @@ class Desk(Protocol):
 
     @property
     def observe(self) -> Observe: ...
+
+    @property
+    def signal(self) -> Tell: ...
 
 
 class Orchestrator:
@@ -187,6 +190,7 @@ class Orchestrator:
             Ask(body, {}, Calls(self.client, decision.id, endpoint, self._desk.record), decision),
             fallback=self.fallback,
             observe=self._desk.observe,
+            signal=self._desk.signal,
             clock=self._clock,
             began=began,
             timeout_s=timeout_s or self.fallback.timeout_s,

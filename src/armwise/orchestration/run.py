@@ -10,6 +10,8 @@ from armwise.errors import NoAnswer
 from armwise.orchestration.answer import Answer
 from armwise.orchestration.ask import Ask, Draft
 from armwise.orchestration.fallback import Fallback, said
+from armwise.orchestration.form import form_of
+from armwise.providers.completion import Completion
 from armwise.providers.errors import Rejected, UpstreamError
 
 SOURCE = "armwise"
@@ -31,11 +33,17 @@ class Observe(Protocol):
     ) -> bool: ...
 
 
+class Tell(Protocol):
+    """:meth:`armwise.router.Router.signal`, as far as it is needed here."""
+
+    def __call__(self, decision_id: str, kind: str, value: float = 1.0, *, event_id: str, source: str) -> bool: ...
+
+
 class Run:
     """Args:
     ask: what is asked, with the decision and the calls made for it.
     fallback: the rule.
-    observe: reports to the router.
+    observe, signal: report to the router.
     clock: monotonic seconds.
     began: instant of the clock.
     timeout_s: for the whole request.
@@ -47,6 +55,7 @@ class Run:
         *,
         fallback: Fallback,
         observe: Observe,
+        signal: Tell,
         clock: Callable[[], float],
         began: float,
         timeout_s: float,
@@ -57,6 +66,7 @@ class Run:
         """The arm under way, or that answered."""
         self._fallback = fallback
         self._observe = observe
+        self._signal = signal
         self._clock = clock
         self._began = began
         self._deadline = began + timeout_s
@@ -130,7 +140,17 @@ class Run:
             output_tokens=float(completion.usage.output_tokens),
             source=SOURCE,
         )
+        if not answer.fell_back and calls.endpoint == "chat":
+            self._report_form(completion)
         return answer
+
+    def _report_form(self, completion: Completion) -> None:
+        """Tell what can be seen of the answer without judging it."""
+        form = form_of(completion, self.ask.body)
+        seen = {"tool_valid": form.tools, "format_valid": form.format, "refusal": completion.refused or None}
+        for kind, value in seen.items():
+            if value is not None:
+                self._signal(self.decision.id, kind, float(value), event_id=kind, source=SOURCE)
 
     def broke(self, error: UpstreamError) -> NoAnswer:
         """The answer broke in the middle of its stream. Reports, and gives the error to raise."""
