@@ -77,7 +77,7 @@ def test_a_good_config_has_defaults_for_the_rest() -> None:
         ("plans", {"p": 3}, r"plans.p: .*dictionary, got int 3"),
         ("fallback", {"order": ["larg"]}, r"fallback.order: unknown arm 'larg'; did you mean 'large'"),
         ("fallback", {"max_arm": 2}, r"fallback.max_arm: unknown setting 'max_arm'; did you mean 'max_arms'"),
-        ("fallback", {"on": ["failures"]}, r"fallback.on\[0\]: .*'failure'"),
+        ("fallback", {"reasons": ["failures"]}, r"fallback.reasons\[0\]: .*'failure'"),
         ("objective", {"min_cost": {"reference": "larg"}}, r"objective.min_cost.reference: unknown arm 'larg'; did you mean 'large'"),
         ("objective", {"min_cost": {"reference": "large", "quality_fraction": 2}}, r"quality_fraction: .*less than or equal to 1, got int 2"),
         ("objective.max_quality.budgets", [{"usd": -1}], r"max_quality.budgets\[0\].usd: .*greater than or equal to 0, got int -1"),

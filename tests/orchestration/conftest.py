@@ -35,19 +35,20 @@ def simulator(running: ProviderSimulator) -> ProviderSimulator:
     return running
 
 
-def impatient(**options: Any) -> ProviderClient:
-    """A client that tries once and waits for nothing."""
-    settings: dict[str, Any] = {
-        "http": HttpSettings(connect_s=2, read_s=0.4, idle_s=0.2),
-        "retry": RetryPolicy(attempts=1, max_cooldown_s=0.0),
-        "breaker": BreakerSettings(),
-        "rng": Random(0),
-    }
-    return ProviderClient((), **settings | options)
+@pytest.fixture
+def impatient() -> Callable[[], ProviderClient]:
+    """Clients that try once and wait for nothing."""
+    return lambda: ProviderClient(
+        (),
+        http=HttpSettings(connect_s=2, read_s=0.4, idle_s=0.2),
+        retry=RetryPolicy(attempts=1, max_cooldown_s=0.0),
+        breaker=BreakerSettings(),
+        rng=Random(0),
+    )
 
 
 @pytest.fixture
-def make(simulator: ProviderSimulator) -> Iterator[Callable[..., Router]]:
+def make(simulator: ProviderSimulator, impatient: Callable[[], ProviderClient]) -> Iterator[Callable[..., Router]]:
     """Routers over the simulated models; their log is in memory and they are closed at the end."""
     made: list[Router] = []
 

@@ -265,7 +265,7 @@ def test_what_every_model_rejects_is_not_held_against_the_arm(make: Make, simula
 
 
 def test_only_the_reasons_given_lead_on(make: Make, simulator: ProviderSimulator) -> None:
-    router = make(fallback=Fallback(on=("timeout",)))
+    router = make(fallback=Fallback(reasons=("timeout",)))
     simulator.outage()
     with pytest.raises(NoAnswer) as failure:
         router.complete("What is 12 + 30?")
@@ -349,7 +349,7 @@ def test_a_body_that_is_no_object_is_refused(make: Make) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"on": ("failur",)}, "did you mean 'failure'"),
+        ({"reasons": ("failur",)}, "did you mean 'failure'"),
         ({"max_arms": 0}, "at least 1, got 0"),
         ({"timeout_s": float("nan")}, "over 0 and finite"),
     ],

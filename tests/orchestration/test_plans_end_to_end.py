@@ -177,17 +177,17 @@ def test_a_majority_is_better_than_one_answer(make: Make, simulator: ProviderSim
 
 
 def test_votes_count_by_what_is_predicted_of_the_member(make: Make, simulator: ProviderSimulator) -> None:
-    router = make(arms=[arm(simulator, ensemble("weighted"))])
+    router = make(
+        arms=[arm(simulator, ensemble("weighted"))], policy={"name": "epsilon", "epsilon": 1.0, "horizon": None}
+    )
     for _ in range(60):  # experience says that only the large one is any good at this
         for name, quality in (("small", 0.0), ("middle", 0.0), ("large", 1.0)):
             decision = router.decide(Request.from_text(HARD[0].prompt, arms=frozenset({name})))
             router.observe(decision.id, quality=quality)
-    everything = frozenset({"plan", "small", "middle", "large"})
-    for task in HARD[:10]:
-        answer = router.complete(Request.from_text(task.prompt, arms=everything))
-        while answer.arm != "plan":
-            answer = router.complete(Request.from_text(task.prompt, arms=everything))
-        assert answer.model == "large"
+    answers = [router.complete(Request.from_text(task.prompt)) for task in HARD[:20]]
+    won = [answer.model for answer in answers if answer.arm == "plan"]
+    assert len(won) > 2
+    assert set(won) == {"large"}
 
 
 def test_a_judge_picks_among_answers_that_differ(make: Make, simulator: ProviderSimulator) -> None:
@@ -309,7 +309,7 @@ def test_a_plan_that_cannot_be_carried_out_is_refused_before_it_is_logged(
 
 
 def test_an_unsure_answer_goes_to_the_next_arm(make: Make, simulator: ProviderSimulator) -> None:
-    rule = Fallback(on=("low_confidence",), threshold=0.8)
+    rule = Fallback(reasons=("low_confidence",), threshold=0.8)
     router = make(fallback=rule)
     answers = [router.complete(Request.from_text(task.prompt, arms={"small", "large"})) for task in HARD[:15]]
     gave_up = [answer for answer in answers if answer.gave_up]
@@ -321,7 +321,7 @@ def test_an_unsure_answer_goes_to_the_next_arm(make: Make, simulator: ProviderSi
 
 
 async def test_an_unsure_answer_is_not_streamed(make: Make, simulator: ProviderSimulator) -> None:
-    router = make(fallback=Fallback(on=("low_confidence",), threshold=1.0))
+    router = make(fallback=Fallback(reasons=("low_confidence",), threshold=1.0))
     async with await router.astream("What is 12 + 30?") as stream:
         text = "".join([chunk["choices"][0]["delta"].get("content") or "" async for chunk in stream])
     assert text == stream.answer.text

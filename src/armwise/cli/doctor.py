@@ -8,6 +8,7 @@ from rich.table import Table
 
 from armwise.cli.common import Config, Json, console
 from armwise.config import load_config
+from armwise.plans import calls_in, plan_of
 from armwise.router import Router
 
 OBJECTIVES = ("max_quality", "min_cost", "tradeoff")
@@ -17,7 +18,8 @@ def doctor(config: Config, as_json: Json = False) -> None:
     """Check a configuration and say what it would do."""
     settings = load_config(config)
     router = Router.from_config(config, log=None)
-    pool = [arm.models[0] for arm in router.pool()]
+    arms = router.pool()
+    pool = [arm.models[0] for arm in arms if arm.plan == "single"]
     objective = settings.objective.model_dump(exclude_none=True, exclude={kind: {"budgets"} for kind in OBJECTIVES})
     found: dict[str, Any] = {
         "config": str(config),
@@ -32,6 +34,21 @@ def doctor(config: Config, as_json: Json = False) -> None:
             }
             for model in pool
         ],
+        "plans": [
+            {
+                "name": arm.name,
+                "plan": arm.plan,
+                "calls": ", ".join(model.name for model in arm.models),
+                "at_most": calls_in(plan_of(arm)),
+            }
+            for arm in arms
+            if arm.plan != "single"
+        ],
+        "routes": list(router.routes()),
+        "rules": [rule.name for rule in settings.rules],
+        "fallback": settings.fallback.model_dump(),
+        "sessions": settings.sessions.model_dump(),
+        "tools": settings.tools.model_dump() if settings.tools else None,
         "disabled": [model.name for model in settings.models if not model.enabled],
         "objective": objective,
         "budgets": [asdict(budget) for budget in router.budgets()],
@@ -46,6 +63,18 @@ def doctor(config: Config, as_json: Json = False) -> None:
     for row in found["models"]:
         table.add_row(*("-" if value is None else str(value) for value in row.values()))
     console.print(table)
+    if found["plans"]:
+        plans = Table("plan", "kind", "calls", "calls at most")
+        for row in found["plans"]:
+            plans.add_row(*map(str, row.values()))
+        console.print(plans)
+    console.print(f"routes     {', '.join(found['routes'])}")
+    if found["rules"]:
+        console.print(f"rules      {'; '.join(found['rules'])}")
+    console.print(f"fallback   on {', '.join(settings.fallback.reasons)}; {settings.fallback.max_arms} arms at most")
+    console.print(f"sessions   {found['sessions']}")
+    if found["tools"]:
+        console.print(f"tools      {found['tools']}")
     console.print(f"objective  {objective}")
     for budget in router.budgets():
         stop = "hard stop" if budget.hard_stop else "then the cheapest arm" if budget.per == "day" else "on average"

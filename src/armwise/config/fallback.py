@@ -10,7 +10,7 @@ from armwise.config.base import Positive, PositiveInt, Probability, Settings
 class FallbackSettings(Settings):
     """The rule; see ``docs/strategies.md``."""
 
-    on: tuple[Literal["failure", "timeout", "rate_limit", "refusal", "empty", "low_confidence"], ...] = (
+    reasons: tuple[Literal["failure", "timeout", "rate_limit", "refusal", "empty", "low_confidence"], ...] = (
         "failure",
         "timeout",
         "rate_limit",

@@ -34,7 +34,7 @@ class Fallback:
         ConfigError: on an unknown reason or a number out of range.
     """
 
-    on: Collection[str] = REASONS[:-1]
+    reasons: Collection[str] = REASONS[:-1]
     """Reasons to try the next arm; for any other the first arm's failure, or its refusal, is the result."""
     max_arms: int = 4
     """Arms tried for one request, the first included."""
@@ -51,9 +51,9 @@ class Fallback:
     """The confidence below which an answer is given up; one that cannot be measured is not."""
 
     def __post_init__(self) -> None:
-        for reason in self.on:
+        for reason in self.reasons:
             if reason not in REASONS:
-                raise ConfigError(f"fallback.on: {unknown('reason', reason, REASONS)}")
+                raise ConfigError(f"fallback.reasons: {unknown('reason', reason, REASONS)}")
         if self.check not in ("logprob", "format"):
             raise ConfigError(f"fallback.check: {unknown('check', self.check, ('logprob', 'format'))}")
         if not 0.0 <= self.threshold <= 1.0:
@@ -67,12 +67,12 @@ class Fallback:
 
     def forgives(self, error: UpstreamError) -> bool:
         """Whether the next arm may be tried after this error."""
-        return reason_of(error) in self.on
+        return reason_of(error) in self.reasons
 
     @property
     def checks(self) -> tuple[Check, ...]:
         """The check of every answer; none unless a low confidence is a reason."""
-        return (Check(kind=self.check),) if "low_confidence" in self.on else ()
+        return (Check(kind=self.check),) if "low_confidence" in self.reasons else ()
 
     def objection(self, completion: Completion, confidence: float | None = None) -> str | None:
         """What speaks against delivering an answer, if it is a reason to try the next arm."""
@@ -82,7 +82,7 @@ class Fallback:
             reason = "low_confidence"
         else:
             return None
-        return reason if reason in self.on else None
+        return reason if reason in self.reasons else None
 
     def arms(
         self,

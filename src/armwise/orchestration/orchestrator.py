@@ -153,7 +153,7 @@ class Orchestrator:
             return None
         try:
             head, objection = await peek(opened)
-            if objection is None or objection not in self.fallback.on:
+            if objection is None or objection not in self.fallback.reasons:
                 return AnswerStream(run.decision, arm.name, opened, head, run)
             async for _ in opened:  # short: it says that it says nothing
                 pass

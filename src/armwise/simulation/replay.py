@@ -6,7 +6,7 @@ Two paths run the very same decision code: :func:`replay` drives the decider alo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -69,6 +69,7 @@ def replay(
     objective: Objective | None = None,
     cost_weight: float | None = None,
     seed: int = 0,
+    plans: Iterable[Arm] = (),
     on_round: Callable[[int, Decision], None] | None = None,
 ) -> Run:
     """Run a policy over a world from a cold start, through the decider alone.
@@ -78,6 +79,7 @@ def replay(
         policy: a name, or a mapping with ``name`` and parameters.
         objective: what to aim for; or ``cost_weight``, points of quality per mean cost of the best arm.
         seed: of the world's luck and of the policy's draws.
+        plans: the arms of those columns of the world that are plans over several models, by name.
         on_round: called after each round with its number and decision.
 
     Raises:
@@ -97,9 +99,10 @@ def replay(
         policy_version=str(settings["name"]),
         feature_version=episode.feature_version,
     )
+    arm_of = {arm.name: arm for arm in plans}
     for model in episode.models:
         if model.name not in episode.late:
-            decider.change_pool(PoolChange(action="add", arm=Arm.of(model)))
+            decider.change_pool(PoolChange(action="add", arm=arm_of.get(model.name) or Arm.of(model)))
     return _drive(episode, decider, settings, seed, on_round)
 
 
