@@ -13,12 +13,14 @@ class CostModel:
 
     Prices stay outside what is learned, so a change of price acts at once. A plan over several models is priced at the
     sum of its models' prices, times the share of that which it really spends: a ratio of totals, learned from its
-    bills, and 1 before the first. A cascade that mostly stops at its first tier has a small one; samples and judges can
-    make it more than 1.
+    bills. A cascade that mostly stops at its first tier has a small one; samples and judges can make it more than 1. A
+    new cascade is expected to stop at its first model: nobody explores an arm for fear of what it may cost, and the
+    first bills put it right.
 
     Args:
         dimension: length of the context vectors.
         typical_output_tokens: expected before anything is seen.
+        patience: how many bills the share that a plan starts with is worth.
         forgetting: of the share, per bill.
     """
 
@@ -27,9 +29,11 @@ class CostModel:
         dimension: int,
         *,
         typical_output_tokens: float = 200.0,
+        patience: float = 3.0,
         forgetting: float = 0.995,
     ) -> None:
         self.output_tokens = PooledLogModel(dimension, typical=typical_output_tokens)
+        self.patience = patience
         self.forgetting = forgetting
         self._input_price = np.zeros(0)
         self._output_price = np.zeros(0)
@@ -48,7 +52,7 @@ class CostModel:
         self._input_price = np.append(self._input_price, input_price)
         self._output_price = np.append(self._output_price, output_price)
         self.output_tokens.add_arm()
-        self._share = np.append(self._share, 1.0)
+        self._share = np.append(self._share, _share_at_first(arm))
         start = np.nan if arm.plan == "single" else 0.0
         self._billed, self._whole = np.append(self._billed, start), np.append(self._whole, start)
 
@@ -86,6 +90,9 @@ class CostModel:
     def _learn_share(self, vector: Vector, slot: int, input_tokens: int, cost_usd: float) -> None:
         tokens = self.output_tokens.predict(vector, np.array([slot], dtype=np.intp))
         whole = self._input_price[slot] * input_tokens + self._output_price[slot] * float(tokens[0])
+        if self._whole[slot] == 0.0:
+            self._whole[slot] = self.patience * whole
+            self._billed[slot] = self._whole[slot] * self._share[slot]
         self._billed[slot] = self._billed[slot] * self.forgetting + cost_usd
         self._whole[slot] = self._whole[slot] * self.forgetting + whole
         if self._whole[slot] > 0:
@@ -105,6 +112,15 @@ class CostModel:
         self.output_tokens.restore(state["output_tokens"])
         for name in ("input_price", "output_price", "share", "billed", "whole"):
             setattr(self, f"_{name}", state[name].copy())
+
+
+def _share_at_first(arm: Arm) -> float:
+    """What an arm is expected to spend of the sum of its models' prices before anything was billed."""
+    input_price, output_price = usd_per_token(arm)
+    if arm.plan != "cascade" or input_price + output_price == 0.0:
+        return 1.0
+    first = usd_per_token(Arm.of(arm.models[0]))
+    return sum(first) / (input_price + output_price)
 
 
 def usd_per_token(arm: Arm) -> tuple[float, float]:
