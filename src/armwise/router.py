@@ -44,7 +44,7 @@ from armwise.learning import Door, FeedbackCounters, ImportReport, OnlineLearner
 from armwise.learning.imports import read_rows, signals_of
 from armwise.log import open_log
 from armwise.orchestration import Answer, AnswerStream, BlockingAnswerStream, Fallback, Orchestrator
-from armwise.pacing import BudgetReport, Objective, make_pacer
+from armwise.pacing import BudgetReport, FloorReport, Objective, make_pacer
 from armwise.plans import plan_of
 from armwise.policies import make_policy
 from armwise.predictors import DifficultyModel
@@ -579,6 +579,11 @@ class Router:
         """How each budget stands now: spent, reserved, left, when it resets, and what a dollar is worth."""
         with self._lock:
             return self._decider.pacer.report(time.time())
+
+    def holding(self) -> FloorReport | None:
+        """Whether the quality floor is held, as far as judgements prove; None where the objective is not a floor."""
+        with self._lock:
+            return self._decider.pacer.holding()
 
     def set_budget(self, budget: Budget | None = None, **settings: Any) -> Budget:
         """Set a budget while running: a new one, or a new amount for a known name, which keeps what it has spent.

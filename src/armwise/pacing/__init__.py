@@ -2,6 +2,7 @@
 
 from armwise.pacing.base import DAY, Pacer, chosen_usd, expected_usd
 from armwise.pacing.constant import ConstantTrade
+from armwise.pacing.evidence import Evidence, FloorReport
 from armwise.pacing.floor import QualityFloor
 from armwise.pacing.make import make_pacer
 from armwise.pacing.objective import Objective
@@ -13,6 +14,8 @@ __all__ = [
     "EACH",
     "BudgetReport",
     "ConstantTrade",
+    "Evidence",
+    "FloorReport",
     "Objective",
     "Pacer",
     "QualityFloor",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from armwise.contracts import Budget, BudgetChange, Context, Decision, JudgeDraw, Request, State, Trade, Vector
+from armwise.pacing.evidence import FloorReport
 from armwise.pacing.report import BudgetReport
 
 DAY = 86_400.0
@@ -71,6 +72,10 @@ class Pacer(Protocol):
 
     def change(self, change: BudgetChange) -> None:
         """A budget was set or removed."""
+        ...
+
+    def holding(self) -> FloorReport | None:
+        """How the quality floor stands; None where the objective is another."""
         ...
 
     def report(self, at: float) -> list[BudgetReport]:

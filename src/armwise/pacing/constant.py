@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from armwise.contracts import BudgetChange, Context, Decision, JudgeDraw, Request, State, Trade, Vector
 from armwise.errors import BadInput
+from armwise.pacing.evidence import FloorReport
 from armwise.pacing.report import BudgetReport
 
 
@@ -39,6 +40,9 @@ class ConstantTrade:
 
     def change(self, change: BudgetChange) -> None:
         raise BadInput(f"budget {change.budget.name!r} cannot be changed: this decider keeps no budgets")
+
+    def holding(self) -> FloorReport | None:
+        return None
 
     def report(self, at: float) -> list[BudgetReport]:
         return []

@@ -18,7 +18,9 @@ from armwise.errors import BadInput, BudgetExhausted, UnknownName, unknown
 from armwise.pacing.base import chosen_usd, expected_usd
 from armwise.pacing.clock import Clock
 from armwise.pacing.daily import DailyMeter
+from armwise.pacing.evidence import FloorReport
 from armwise.pacing.flight import Flight, Reservation
+from armwise.pacing.floor import QualityFloor
 from armwise.pacing.mean import MeanMeter
 from armwise.pacing.report import BudgetReport
 
@@ -137,6 +139,10 @@ class SpendPacer:
 
     def mixed(self, arms: tuple[str, ...], probabilities: Vector) -> Vector:
         return self.base.mixed(arms, probabilities)
+
+    def holding(self) -> FloorReport | None:
+        """How the quality floor stands, where the objective is one."""
+        return self.base.report() if isinstance(self.base, QualityFloor) else None
 
     def report(self, at: float) -> list[BudgetReport]:
         """How each budget stands at a time; one with ``tenant="*"`` once for each tenant seen."""

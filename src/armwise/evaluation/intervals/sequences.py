@@ -13,7 +13,9 @@ Sources: Howard, Ramdas, McAuliffe & Sekhon (2021), "Time-uniform, nonparametric
 theorem 4 (the empirical Bernstein supermartingale); Waudby-Smith et al. (2022), section 3, for policy values.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -246,6 +248,17 @@ class SequentialComparison:
         """Anytime-valid upper bound on the difference."""
         # The mirrored terms have mean (V(1 - r; candidate) + f V(baseline)) / (1 + f) = (1 - (V_c - f V_b)) / (1 + f).
         return 1.0 - (1.0 + self.factor) * self._above.bound((1 - self.level) / 2)
+
+    def state(self) -> dict[str, Any]:
+        """All that was seen, to go on from later."""
+        sides = {name: asdict(getattr(self, name)) for name in ("_below", "_above")}
+        return {"growth": self._growth.copy(), "best": self._best, **sides}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state."""
+        self._growth = np.asarray(state["growth"]).copy()
+        self._best = float(state["best"])
+        self._below, self._above = _Side(**state["_below"]), _Side(**state["_above"])
 
     def _unscaled(self, mean: float) -> float:
         return (1.0 + self.factor) * mean - self.factor
