@@ -1,19 +1,18 @@
-"""Fit the projection that ships with armwise: principal components of the sketches of a mixed corpus.
+"""Fit the projection that ships with armwise: principal components of the sketches of text that is in no benchmark.
 
-    python benchmarks/fit_projection.py [--data DIR] [--output FILE] [--check]
+    python benchmarks/fit_projection.py [--output FILE] [--check]
 
-Reads only the text of prompts, never a score. Sources and their weights are below; what is written is numbers derived
-from them (float32, no pickle), no text. ``--check`` compares with the shipped file instead of writing.
+The text is our own exemplar prompts, and the bare vocabulary of the embedding. No prompt of any outcome table is read:
+figures on those tables are of features that never saw them. What is written is numbers (float32, no pickle).
+``--check`` compares with the shipped file instead of writing.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from armwise.features.projection import MAX_DIMENSION
@@ -23,28 +22,21 @@ from armwise.features.tasks import shipped_exemplars
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "src/armwise/features/data/projection.npz"
 
-WEIGHTS = {"mmlu_pro": 0.30, "routellm_mmlu": 0.25, "exemplars": 0.20, "tokens": 0.15, "routellm_gsm8k": 0.10}
-"""Share of each source in mean and covariance. Exams are two thirds, because they are what can be had under a licence
-that lets numbers be shipped; our own exemplars and the bare vocabulary keep the directions that exams do not use."""
+WEIGHTS = {"exemplars": 0.6, "tokens": 0.4}
+"""Share of each source in mean and covariance. The exemplars say what requests are about; the vocabulary keeps the
+directions that so few texts do not use."""
 
 
-def corpus(data: Path) -> dict[str, NDArray[np.float64]]:
+def corpus() -> dict[str, NDArray[np.float64]]:
     """Source -> its sketches, shape (texts, 256)."""
     sketcher = Sketcher.load()
-    frames = [
-        pd.read_parquet(data / name, columns=["dataset", "prompt_id", "prompt"]).drop_duplicates(
-            ["dataset", "prompt_id"]
-        )
-        for name in ("mmlu_pro.parquet", "routellm.parquet")
-    ]
-    prompts = pd.concat(frames)
-    texts = {str(name): group["prompt"].tolist() for name, group in prompts.groupby("dataset")}
-    texts["exemplars"] = [text for group in shipped_exemplars()[0].values() for text in group]
-    found = {name: np.stack([sketcher.sketch(text) for text in texts[name]]) for name in WEIGHTS if name != "tokens"}
+    exemplars = [text for group in shipped_exemplars()[0].values() for text in group]
     table = sketcher.token_table().astype(np.float64)
     lengths = np.linalg.norm(table, axis=1)
-    found["tokens"] = table[lengths > 1e-6] / lengths[lengths > 1e-6, None]
-    return {name: sketches.astype(np.float64) for name, sketches in found.items()}
+    return {
+        "exemplars": np.stack([sketcher.sketch(text) for text in exemplars]).astype(np.float64),
+        "tokens": table[lengths > 1e-6] / lengths[lengths > 1e-6, None],
+    }
 
 
 def fit(sources: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float32]]:
@@ -64,11 +56,10 @@ def fit(sources: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float32
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("ARMWISE_DATA", ROOT / "../shared/data")))
     parser.add_argument("--output", type=Path, default=SHIPPED)
     parser.add_argument("--check", action="store_true", help="compare with the shipped file; write nothing")
     options = parser.parse_args()
-    sources = corpus(options.data)
+    sources = corpus()
     arrays = fit(sources)
     for name, sketches in sources.items():
         centred = sketches - arrays["mean"]
