@@ -25,7 +25,7 @@ def slots(*which: int) -> np.ndarray:
 def test_without_kinship_it_is_the_disjoint_logistic_engine() -> None:
     settings = {"slope_precision": 5.0, "intercept_precision": 0.7, "prior_quality": 0.8}
     for forgetting in (1.0, 0.98):
-        shared = SharedModel(D, kinship=0.0, level_kinship=0.0, kin=(), forgetting=forgetting, **settings)
+        shared = SharedModel(D, spread=None, kinship=0.0, level_kinship=0.0, kin=(), forgetting=forgetting, **settings)
         disjoint = LogisticModel(D, forgetting=forgetting, **settings)
         rng = np.random.default_rng(1)
         for name in ("a", "b"):
@@ -48,6 +48,7 @@ def test_a_lesson_is_the_joint_newton_step_with_the_blocks_kept() -> None:
     """Against one dense belief over all effects, built by hand: the first lesson from the prior."""
     engine = SharedModel(
         D,
+        spread=None,
         kin=("family",),
         kinship=0.6,
         level_kinship=0.6,
@@ -81,7 +82,7 @@ def test_a_lesson_is_the_joint_newton_step_with_the_blocks_kept() -> None:
 
 
 def test_what_one_arm_teaches_its_kin_learn_most() -> None:
-    engine = SharedModel(D, kin=("family",), common=0.5, slope_precision=2.0)
+    engine = SharedModel(D, spread=None, kin=("family",), common=0.5, slope_precision=2.0)
     for name, family in (("a1", "a"), ("a2", "a"), ("b1", "b")):
         engine.add_arm(arm(name, family))
     for x in contexts(300, 1):
@@ -92,7 +93,7 @@ def test_what_one_arm_teaches_its_kin_learn_most() -> None:
 
 
 def test_the_price_tells_of_an_arm_that_was_never_tried() -> None:
-    engine = SharedModel(D, kin=("price",), level_kinship=0.7, common=0.5)
+    engine = SharedModel(D, spread=None, kin=("price",), level_kinship=0.7, common=0.5)
     for name, price in (("cheap", 0.05), ("dear", 5.0), ("dearest", 20.0)):
         engine.add_arm(arm(name, price=price))
     for x in contexts(400, 1):
@@ -116,6 +117,7 @@ def test_a_newcomer_starts_from_its_kin_with_honest_doubt() -> None:
         weights = common + family.repeat(4, axis=0) + own
         engine = SharedModel(
             D,
+            spread=None,
             kin=("family",),
             kinship=0.6,
             level_kinship=0.6,
@@ -141,7 +143,7 @@ def test_a_newcomer_starts_from_its_kin_with_honest_doubt() -> None:
 
 
 def test_a_prior_of_the_arms_own_is_where_it_starts() -> None:
-    engine = SharedModel(D)
+    engine = SharedModel(D, spread=None)
     engine.add_arm(arm("a", "x"))
     for x in contexts(100, 1):
         engine.learn(Experience(x, 0, 0.2))
@@ -150,14 +152,14 @@ def test_a_prior_of_the_arms_own_is_where_it_starts() -> None:
 
 
 def test_an_arm_that_joins_leaves_the_others_as_they_were() -> None:
-    engine = SharedModel(D)
+    engine = SharedModel(D, spread=None)
     engine.add_arm(arm("a", "x"))
     for x in contexts(50, 1):
         engine.learn(Experience(x, 0, 0.7))
     before = engine.predict(contexts(1, 2)[0], slots(0))
     engine.add_arm(arm("b", "y", 9.0, profile={"mmlu": 0.9}))
     np.testing.assert_array_equal(engine.predict(contexts(1, 2)[0], slots(0)), before)
-    twin = SharedModel(D)
+    twin = SharedModel(D, spread=None)
     twin.restore(engine.state())
     twin.learn(Experience(contexts(1, 3)[0], 1, 0.4))
     engine.learn(Experience(contexts(1, 3)[0], 1, 0.4))
@@ -183,14 +185,14 @@ def test_wrong_settings_say_what_is_wrong(settings: dict[str, object], says: str
 
 
 def test_a_foreign_state_is_refused() -> None:
-    engine = SharedModel(D)
+    engine = SharedModel(D, spread=None)
     engine.add_arm(arm("a"))
     with pytest.raises(SnapshotError, match="4 features per arm, this model has 3"):
         SharedModel(3).restore(engine.state())
 
 
 def test_a_batch_is_the_same_as_one_by_one() -> None:
-    engine = SharedModel(D, slope_precision=2.0)
+    engine = SharedModel(D, spread=None, slope_precision=2.0)
     for name in ("gpt-4", "mistral-7b", "unknown"):
         engine.add_arm(arm(name))
     for number, x in enumerate(contexts(60, 1)):
@@ -205,7 +207,7 @@ def test_a_batch_is_the_same_as_one_by_one() -> None:
 
 
 def test_what_is_published_is_where_arms_start_and_the_traffic_corrects_it() -> None:
-    engine = SharedModel(D)
+    engine = SharedModel(D, spread=None)
     for name in ("gpt-4", "mistral-7b", "gemma-2b"):
         engine.add_arm(arm(name))
     x = np.array([1.0, 0, 0, 0])
@@ -216,3 +218,22 @@ def test_what_is_published_is_where_arms_start_and_the_traffic_corrects_it() -> 
         engine.learn(Experience(y, 2, 0.9))
     end = engine.predict(x, slots(0, 2))
     np.testing.assert_allclose(end, [0.3, 0.9], atol=0.08)
+
+
+def test_the_scale_of_the_contexts_does_not_matter_for_long() -> None:
+    """The same traffic in other units, and off centre, is learned alike."""
+    plain, other = SharedModel(D), SharedModel(D)
+    for engine in (plain, other):
+        engine.add_arm(arm("a"))
+        engine.add_arm(arm("b"))
+    units, shift = np.array([1.0, 0.5, 3.0, 1.0]), np.array([0.0, 2.0, -1.0, 0.0])
+    rng = np.random.default_rng(3)
+    for x in contexts(1_500, 1):
+        k = int(rng.integers(2))
+        quality = float(sigmoid(np.array([(1 - 2 * k) * x[1]]))[0])
+        plain.learn(Experience(x, k, quality))
+        other.learn(Experience(x * units + shift, k, quality))
+    for x in contexts(10, 2):
+        left = plain.predict(x, slots(0, 1))
+        right = other.predict(x * units + shift, slots(0, 1))
+        np.testing.assert_allclose(left, right, atol=0.05)

@@ -1,8 +1,8 @@
 """The projection: 256 dimensions of sketch down to the few that a bandit can afford to learn.
 
-Principal components of sketches, strongest first, of text that is in no benchmark; fitted by
-``benchmarks/fit_projection.py`` and shipped with the package. A smaller dimension is a prefix of a larger one. Vectors are centred, and scaled so that their
-mean square norm over the fitting corpus is 1, whatever the dimension.
+Principal components of sketches, strongest first, of text that is in no benchmark; fitted once by
+``benchmarks/fit_projection.py`` and shipped with the package. A smaller dimension is a prefix of a larger one. Vectors
+are centred, and scaled so that their mean square norm over the fitting corpus is 1, whatever the dimension.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from armwise.contracts import Arm, Experience, Knowledge, Posterior, Slots, Stat
 from armwise.errors import BadInput, SnapshotError, unknown
 from armwise.predictors.gaussian import clipped_sigmoid
 from armwise.predictors.kin import ABILITY, COMMON, TRAITS, traits
+from armwise.predictors.standardise import Standardiser
 
 
 class SharedModel:
@@ -41,6 +42,8 @@ class SharedModel:
             is on the whole is known far better beforehand than what it is good at.
         common: share of the kinship's variance that all arms have alike; the traits that an arm has split the rest.
         kin: kinds of traits to share by.
+        spread: deviation that every feature is brought to as contexts come (:mod:`armwise.predictors.standardise`), so
+            that the precisions mean the same on narrow traffic and on wide; None takes contexts as they are.
         forgetting: as in the logistic engine, on all effects that a lesson touches.
 
     Raises:
@@ -53,13 +56,14 @@ class SharedModel:
         self,
         dimension: int,
         *,
-        slope_precision: float = 20.0,
-        intercept_precision: float = 0.54,
+        slope_precision: float = 9.0,
+        intercept_precision: float = 0.5,
         prior_quality: float = 0.82,
-        kinship: float = 0.8,
-        level_kinship: float = 0.91,
-        common: float = 0.9,
+        kinship: float = 0.82,
+        level_kinship: float = 0.917,
+        common: float = 0.78,
         kin: Iterable[str] = (ABILITY,),
+        spread: float | None = 0.25,
         forgetting: float = 1.0,
     ) -> None:
         if dimension < 1:
@@ -88,6 +92,7 @@ class SharedModel:
         self._variance[0] = 1.0 / intercept_precision
         self._kinship = np.full(dimension, kinship)
         self._kinship[0] = level_kinship
+        self._scale = Standardiser(dimension, spread)
         self._effects: list[str] = []
         self._loading = np.zeros((0, 0))
         self._mean = np.zeros((0, dimension))
@@ -103,6 +108,7 @@ class SharedModel:
             "engine": type(self).__name__,
             **{name: getattr(self, name) for name in names.split()},
             "kin": list(self.kin),
+            "spread": self._scale.spread,
         }
 
     @property
@@ -172,11 +178,12 @@ class SharedModel:
     # ---------------------------------------------------------------------------- predictions
 
     def predict(self, vector: Vector, slots: Slots) -> Vector:
-        score = self._loading @ (self._mean @ vector)
+        score = self._loading @ (self._mean @ self._scale(vector))
         return sigmoid(score if slots.size == self.arms else score[slots])
 
     def posterior(self, vector: Vector, slots: Slots) -> Posterior:
         """Belief about each arm's score, less what is uncertain of all arms alike."""
+        vector = self._scale(vector)
         mean = self._loading @ (self._mean @ vector)
         variance = self._squared @ ((self._covariance @ vector) @ vector)
         if slots.size != self.arms:
@@ -185,7 +192,7 @@ class SharedModel:
 
     def posterior_many(self, vectors: NDArray[np.float64], slots: Slots) -> Posterior:
         """:meth:`posterior` for contexts [n, d]; arrays of shape (n, arms)."""
-        loading = self._loading[slots]
+        vectors, loading = self._scale(vectors), self._loading[slots]
         spread = np.empty((len(vectors), len(self._effects)))
         for place, covariance in enumerate(self._covariance):
             spread[:, place] = ((vectors @ covariance) * vectors).sum(axis=1)
@@ -194,7 +201,7 @@ class SharedModel:
 
     def predict_many(self, vectors: NDArray[np.float64], slots: Slots) -> NDArray[np.float64]:
         """Mean quality for contexts [n, d]; shape (n, arms)."""
-        return sigmoid(vectors @ self._mean.T @ self._loading[slots].T)
+        return sigmoid(self._scale(vectors) @ self._mean.T @ self._loading[slots].T)
 
     # ---------------------------------------------------------------------------- lessons
 
@@ -203,7 +210,7 @@ class SharedModel:
 
         A correction takes the lesson that it replaces out in the same step, to first order.
         """
-        vector, slot, weight = experience.vector, experience.slot, experience.weight
+        vector, slot, weight = self._scale(experience.vector), experience.slot, experience.weight
         of = self._of[slot]
         loading = self._loading[slot, of]
         covariance = self._covariance[of]
@@ -231,13 +238,15 @@ class SharedModel:
             self._covariance[of] = covariance
         self._mean[of] += gains * pull
         self._lessons += (weight > 0.0) - (taken_back > 0.0)
+        if experience.replaces is None:
+            self._scale.see(experience.vector)
 
     # ---------------------------------------------------------------------------- what is remembered
 
     def state(self) -> State:
         names = ("loading", "mean", "covariance", "prior")
         kept = {name: getattr(self, f"_{name}").copy() for name in names}
-        return {**kept, "effects": list(self._effects), "lessons": self._lessons}
+        return {**kept, "effects": list(self._effects), "lessons": self._lessons, "scale": self._scale.state()}
 
     def restore(self, state: State) -> None:
         """Take over a saved state.
@@ -253,4 +262,5 @@ class SharedModel:
             setattr(self, f"_{name}", state[name].copy())
         self._effects = [str(name) for name in state["effects"]]
         self._lessons = int(state["lessons"])
+        self._scale.restore(state["scale"])
         self._point()

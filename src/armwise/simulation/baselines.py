@@ -18,6 +18,9 @@ from armwise.simulation.table import Matrix, OutcomeTable
 COST_WEIGHTS: tuple[float, ...] = (0.0, *np.geomspace(0.01, 3.0, 40).tolist())
 """Trade-offs at which baselines are computed: points of quality per mean cost of the best arm."""
 
+ALL = slice(None)
+"""Rows over which a prequential baseline's means are taken; the choices are the same."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frontier:
@@ -94,26 +97,26 @@ def _slope(quality: Vector, spend: Vector, a: int, b: int) -> float:
     return float((quality[b] - quality[a]) / max(spend[b] - spend[a], 1e-300))
 
 
-def known_cost_null(table: OutcomeTable) -> Frontier:
+def known_cost_null(table: OutcomeTable, rows: slice = ALL) -> Frontier:
     """Prequential mean quality per arm, blind to the prompt, against what is known of each prompt's cost before the
     call: its input tokens at the list price, and the arm's mean output so far."""
     prices = np.array([(model.input_usd_per_mtok, model.output_usd_per_mtok) for model in table.models], dtype=float)
     output_tokens = running_mean(table.output_tokens)
     known = (table.input_tokens[:, None] * prices[:, 0] + output_tokens * prices[:, 1]) / 1e6
-    return _greedy("known-cost null", table, running_mean(table.score), known)
+    return _greedy("known-cost null", table, running_mean(table.score), known, rows)
 
 
-def task_mean(table: OutcomeTable) -> Frontier:
+def task_mean(table: OutcomeTable, rows: slice = ALL) -> Frontier:
     """Prequential mean quality and cost per task and arm, shrunk to the arm's own with the weight of 20 prompts."""
     score, cost = running_mean(table.score), running_mean(table.cost_usd)
     tasks = np.array(table.tasks)
     quality, spend = score.copy(), cost.copy()
     for task in set(table.tasks):
-        rows = np.flatnonzero(tasks == task)
-        seen = np.arange(len(rows))[:, None]
-        quality[rows] = (_before(table.score[rows]) + 20 * score[rows]) / (seen + 20)
-        spend[rows] = (_before(table.cost_usd[rows]) + 20 * cost[rows]) / (seen + 20)
-    return _greedy("task mean", table, quality, spend)
+        of = np.flatnonzero(tasks == task)
+        seen = np.arange(len(of))[:, None]
+        quality[of] = (_before(table.score[of]) + 20 * score[of]) / (seen + 20)
+        spend[of] = (_before(table.cost_usd[of]) + 20 * cost[of]) / (seen + 20)
+    return _greedy("task mean", table, quality, spend, rows)
 
 
 def prompt_length(table: OutcomeTable) -> Frontier:
@@ -166,14 +169,14 @@ def _before(values: Matrix) -> Matrix:
     return total
 
 
-def _greedy(name: str, table: OutcomeTable, quality: Matrix, cost_usd: Matrix) -> Frontier:
+def _greedy(name: str, table: OutcomeTable, quality: Matrix, cost_usd: Matrix, rows: slice = ALL) -> Frontier:
     points = [
-        _mean(table, (quality - weight * cost_usd / table.cost_ref_usd - 1e-9 * cost_usd).argmax(axis=1))
+        _mean(table, (quality - weight * cost_usd / table.cost_ref_usd - 1e-9 * cost_usd).argmax(axis=1), rows)
         for weight in COST_WEIGHTS
     ]
     return Frontier(name=name, quality=np.array([q for q, _ in points]), spend_usd=np.array([c for _, c in points]))
 
 
-def _mean(table: OutcomeTable, arm: np.ndarray) -> tuple[float, float]:
+def _mean(table: OutcomeTable, arm: np.ndarray, rows: slice = ALL) -> tuple[float, float]:
     every = np.arange(len(table))
-    return float(table.score[every, arm].mean()), float(table.cost_usd[every, arm].mean())
+    return float(table.score[every, arm][rows].mean()), float(table.cost_usd[every, arm][rows].mean())
