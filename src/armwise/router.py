@@ -85,7 +85,7 @@ class Router:
         snapshot_every: events between two snapshots of what was learned.
         publish_every_s: seconds between two publishings of the log as Parquet, for those who read while it is written;
             ``None`` publishes only on demand.
-        keep_days: how long decisions stay in the log; ``None`` keeps them for ever. What they taught stays.
+        keep_days: how long decisions stay in a log on disk; ``None`` keeps them for ever. What they taught stays.
         client: calls the models; by default one with the keys of the environment, made when first needed.
         fallback: when an arm is given up for the next best one.
         sessions: when a session keeps its arm.
@@ -157,7 +157,9 @@ class Router:
         except BaseException:
             self._log.close()
             raise
-        self._retention = None if keep_days is None else Retention(self.prune, keep_days)
+        self._retention = (
+            Retention(self.prune, keep_days) if keep_days is not None and self._snapshots is not None else None
+        )
 
     @classmethod
     def from_config(cls, config: str | Path | RouterConfig, **overrides: Any) -> Router:

@@ -157,3 +157,8 @@ def test_a_wrong_age_is_refused(path: Path, keep_s: float) -> None:
 def test_only_a_file_can_be_pruned() -> None:
     with Router(models(), encoder=VectorEncoder(DIMENSION)) as router, pytest.raises(BadInput, match="in a file"):
         router.prune(0.0)
+
+
+def test_a_log_that_is_no_file_has_nothing_to_prune_by_itself() -> None:
+    with Router(models(), encoder=VectorEncoder(DIMENSION), keep_days=1.0) as router:
+        assert router._retention is None
