@@ -10,7 +10,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ from armwise.contracts import (
     Decision,
     Encoder,
     Event,
+    JudgeDraw,
     Log,
     Model,
     PoolChange,
@@ -40,6 +41,8 @@ from armwise.contracts import (
 from armwise.decider import Decider
 from armwise.errors import BadInput, ConfigError, StateError, UnknownDecision, UnknownName, unknown
 from armwise.features import TextEncoder
+from armwise.judging import Bench
+from armwise.judging.build import bench_of
 from armwise.learning import Door, FeedbackCounters, ImportReport, OnlineLearner, Retention
 from armwise.learning.imports import read_rows, signals_of
 from armwise.log import open_log
@@ -92,6 +95,7 @@ class Router:
         rules, routes: what narrows requests before anything is learned; see :mod:`armwise.rules`.
         tools: which arms may take requests with tools, by how often their calls were valid.
         rewards: how signals become rewards; by default :data:`armwise.rewards.RULES`.
+        judging: makes the bench of judges for this router; by default there is none.
 
     Raises:
         BadInput: on a model without price, a duplicate name, an unknown policy.
@@ -119,6 +123,7 @@ class Router:
         routes: Sequence[Route] = (),
         tools: ToolRule | None = None,
         rewards: RewardRules | None = None,
+        judging: Callable[[Router], Bench] | None = None,
     ) -> None:
         pool = _pool(models, arms)
         self.objective = objective or Objective.tradeoff()
@@ -150,10 +155,14 @@ class Router:
         self._client = client
         self._fallback = fallback
         self._background = BackgroundLoop()
+        self.judging: Bench | None = None
+        """The judges at work, where there are any."""
         try:
             self._rebuild()
             self._reconcile(pool)
             self._reconcile_budgets(self.objective.all_budgets)
+            if judging is not None:
+                self.judging = judging(self)
         except BaseException:
             self._log.close()
             raise
@@ -189,6 +198,7 @@ class Router:
             "publish_every_s": config.log.publish_every_s,
             "keep_days": config.log.keep_days,
             "rewards": config.rewards.record(),
+            "judging": bench_of(config.judging, os.environ),
         }
         if "encoder" not in overrides:
             settings["encoder"] = TextEncoder.from_settings(config.features)
@@ -291,10 +301,29 @@ class Router:
     def orchestrator(self) -> Orchestrator:
         """Calls what was decided on."""
         client = self._client or ProviderClient((), keys=os.environ, retry=_RETRY)
-        return Orchestrator(self, client, fallback=self._fallback)
+        return Orchestrator(
+            self, client, fallback=self._fallback, on_answer=None if self.judging is None else self._judge_answer
+        )
 
-    def record(self, attempt: Attempt) -> None:
-        """Log an upstream call that was made for a decision."""
+    def _judge_answer(self, request: Request, answer: Answer) -> None:
+        if not answer.fell_back:  # else it is not the drawn arm's
+            self.judge(answer.decision, request, answer.text or json.dumps(answer.message.get("tool_calls") or []))
+
+    def judge(self, decision: Decision, request: Request, answer: str) -> None:
+        """Let the judges draw whether to look at an answer; for those who call the models themselves. Waits for none.
+
+        Answers of :meth:`complete` and :meth:`stream` come to them by themselves.
+        """
+        if self.judging is not None:
+            self.judging.offer(decision, request, answer)
+
+    @property
+    def decisions(self) -> int:
+        """How many decisions were made, by the log."""
+        return self._decider.decisions
+
+    def record(self, attempt: Attempt | JudgeDraw) -> None:
+        """Log an upstream call that was made for a decision, or a judge's draw."""
         self._apply(attempt)
 
     # ---------------------------------------------------------------------------- learning
@@ -755,6 +784,8 @@ class Router:
         if self._retention is not None:
             self._retention.stop()
         try:
+            if self.judging is not None:
+                self.judging.close()
             if self._background.started:
                 self._background.run(self.orchestrator.client.aclose())
                 self._background.close()

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from armwise.config.base import Positive, PositiveInt, Settings
 from armwise.config.fallback import FallbackSettings
+from armwise.config.judging import JudgingSettings
 from armwise.config.objective import ObjectiveSettings, Tradeoff
 from armwise.config.pool import ModelSettings
 from armwise.config.rewards import RewardSettings
@@ -49,6 +50,7 @@ class RouterConfig(Settings):
     features: dict[str, Any] = Field(default_factory=dict)
     log: LogSettings = LogSettings()
     rewards: RewardSettings = RewardSettings()
+    judging: JudgingSettings = JudgingSettings()
     seed: int | None = None
 
     @model_validator(mode="before")

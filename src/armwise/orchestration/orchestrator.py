@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from armwise.contracts import Arm, Attempt, Decision, Model, Request
@@ -50,6 +51,7 @@ class Orchestrator:
         desk: decides and learns.
         client: calls the models. A model that it does not know, or knows with other particulars, is made known to it.
         fallback: when an arm is given up.
+        on_answer: told of every chat answer and its request; for judges.
         clock: monotonic seconds, the client's.
     """
 
@@ -59,11 +61,13 @@ class Orchestrator:
         client: ProviderClient,
         *,
         fallback: Fallback | None = None,
+        on_answer: Callable[[Request, Answer], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.client = client
         self.fallback = fallback or Fallback()
         self._desk = desk
+        self._on_answer = on_answer
         self._clock = clock
         self._plans: dict[str, tuple[Arm, Node, dict[str, Model]]] = {}
         self._called: dict[str, Model] = {}
@@ -194,6 +198,7 @@ class Orchestrator:
             clock=self._clock,
             began=began,
             timeout_s=timeout_s or self.fallback.timeout_s,
+            settled=partial(self._on_answer, request) if self._on_answer and endpoint == "chat" else None,
         )
 
     def _only_plain(self, request: Request) -> Request:

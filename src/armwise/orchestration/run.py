@@ -47,6 +47,7 @@ class Run:
     clock: monotonic seconds.
     began: instant of the clock.
     timeout_s: for the whole request.
+    settled: told of the answer once it is accounted for.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Run:
         clock: Callable[[], float],
         began: float,
         timeout_s: float,
+        settled: Callable[[Answer], None] | None = None,
     ) -> None:
         self.ask = ask
         self.decision: Decision = ask.decision
@@ -67,6 +69,7 @@ class Run:
         self._fallback = fallback
         self._observe = observe
         self._signal = signal
+        self._settled = settled
         self._clock = clock
         self._began = began
         self._deadline = began + timeout_s
@@ -142,6 +145,8 @@ class Run:
         )
         if not answer.fell_back and calls.endpoint == "chat":
             self._report_form(completion)
+        if self._settled is not None:
+            self._settled(answer)
         return answer
 
     def _report_form(self, completion: Completion) -> None:

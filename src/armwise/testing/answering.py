@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from armwise.testing.judgements import judgement
 from armwise.testing.models import SimulatedModel
 from armwise.testing.tasks import mistake, recognise
 from armwise.testing.verdicts import verdict
@@ -130,6 +131,9 @@ def _text(model: SimulatedModel, ask: Ask, rng: Random) -> tuple[str, float]:
     said = verdict(model, _last(ask, "user"), rng)
     if said is not None:
         return said, -0.3
+    judged = judgement(model, _last(ask, "system"), _last(ask, "user"), rng)
+    if judged is not None:
+        return judged, -0.05
     task = recognise(_last(ask, "user"))
     if task is None:
         return _small_talk(ask), -0.3

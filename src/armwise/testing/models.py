@@ -104,7 +104,8 @@ class SimulatedModel:
     name: str
     _: KW_ONLY
     skill: float | Mapping[str, float] = 0.7
-    """One number, or one per kind of task with a ``default`` for the rest. Mostly in [0, 1]; 3 is always right."""
+    """One number, or one per kind of task (and ``judging``) with a ``default`` for the rest. Mostly in [0, 1]; 3 is
+    always right."""
     input_usd_per_mtok: float = 0.1
     output_usd_per_mtok: float = 0.4
     latency_ms: float = 5.0
@@ -124,8 +125,8 @@ class SimulatedModel:
             raise BadInput(f"SimulatedModel.name must be a non-empty string, got {self.name!r}")
         if isinstance(self.skill, Mapping):
             for kind in self.skill:
-                if kind != "default" and kind not in KINDS:
-                    raise BadInput(unknown("kind of task", kind, (*KINDS, "default")))
+                if kind not in KINDS and kind not in ("default", "judging"):
+                    raise BadInput(unknown("kind of task", kind, (*KINDS, "default", "judging")))
 
     def skill_at(self, kind: str) -> float:
         """Skill for one kind of task."""
