@@ -18,7 +18,7 @@ ROOT = Path(armwise.__file__).parent
 FLOORS = {
     0: {"errors", "contracts", "arrays"},
     1: {"features", "rewards", "predictors", "policies", "evaluation"},
-    2: {"decider", "constraints", "pacing", "plans", "sessions", "rules", "config"},
+    2: {"decider", "constraints", "pacing", "plans", "sessions", "rules", "rollout", "config"},
     3: {"log", "registry", "providers"},
     4: {"learning", "judging", "orchestration", "simulation", "offline"},
     5: {"router"},

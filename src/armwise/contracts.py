@@ -305,6 +305,16 @@ class Choice(NamedTuple):
     method: str = "exact"
 
 
+class Beside(NamedTuple):
+    """The candidate policy that stands beside the serving one while it is being rolled out."""
+
+    version: str
+    share: float
+    """Of the draw that it has; 0 where it only watches."""
+    probability_of: Vector
+    """What it would have drawn from, in the order of the action set; shape (arms,)."""
+
+
 class Decision(NamedTuple):
     """One routing choice, with all that is needed to replay it bit for bit and to learn from it.
 
@@ -334,6 +344,8 @@ class Decision(NamedTuple):
     """Where the arm is that of a session: the decision that drew it, to which the quality is credited."""
     switched: str | None = None
     """Why the session left its former arm, where it did."""
+    beside: Beside | None = None
+    """The candidate that is being tried; ``probability_of`` is the mixture that the arm was drawn from."""
 
     @property
     def probabilities(self) -> dict[str, float]:
@@ -363,6 +375,12 @@ class Decision(NamedTuple):
             lines.append(f"  the session keeps the arm that decision {self.head} drew")
         if self.switched is not None:
             lines.append(f"  the session left its former arm: {self.switched}")
+        if self.beside is not None:
+            own = float(self.beside.probability_of[self.arms.index(self.arm)])
+            lines.append(
+                f"  candidate {self.beside.version} has {self.beside.share:.4g} of the draw, and would have drawn "
+                f"{self.arm} with probability {own:.4g}"
+            )
         trade = self.trade
         lines.append(
             f"  task {self.context.task}, {self.context.input_tokens} input tokens, "
@@ -571,7 +589,51 @@ class BudgetChange:
     at: float = 0.0
 
 
-Event: TypeAlias = Decision | Signal | Attempt | PoolChange | JudgeDraw | SourceChange | BudgetChange
+STAGES: tuple[str, ...] = ("apprentice", "shadow", "canary", "full", "stop")
+"""Of a rollout; see :mod:`armwise.rollout`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolloutChange:
+    """What part of the traffic a candidate policy has from now on. Part of the log, so that a replay swaps as it did.
+
+    Raises:
+        BadInput: on an unknown stage, or a share that does not go with it.
+    """
+
+    stage: str
+    version: str
+    """Of the candidate, in the registry; ``initial`` is the policy of the configuration."""
+    share: float = 0.0
+    """Of each draw; over 0 and below 1 for a canary, less than 1 for an apprentice, else 0."""
+    tolerance: float = 0.0
+    """Utility by which the candidate may be worse before it is taken off."""
+    level: float = 0.95
+    """Confidence of the sequential test that takes it off."""
+    rule: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Of an apprentice: task -> arm of the present rule; ``""`` is for every other task."""
+    sequence: int = 0
+    """Number in the registry's history; 0 for none."""
+    by: str = ""
+    reason: str = ""
+    at: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.stage not in STAGES:
+            raise BadInput(f"RolloutChange.stage must be one of {', '.join(STAGES)}, got {self.stage!r}")
+        _check_name("RolloutChange", self.version)
+        _check_number("RolloutChange", "share", self.share, 0.0, 1.0)
+        _check_number("RolloutChange", "tolerance", self.tolerance, 0.0, 1.0)
+        _check_number("RolloutChange", "level", self.level, 0.5, 1.0)
+        fits = {"canary": 0.0 < self.share < 1.0, "apprentice": self.share < 1.0}.get(self.stage, self.share == 0.0)
+        if not fits:
+            raise BadInput(f"a share of {self.share:g} does not go with the stage {self.stage!r}")
+        if (self.stage == "apprentice") != bool(self.rule):
+            raise BadInput("RolloutChange.rule names the arms that an apprentice imitates, and only those")
+        object.__setattr__(self, "rule", dict(self.rule))
+
+
+Event: TypeAlias = Decision | Signal | Attempt | PoolChange | JudgeDraw | SourceChange | BudgetChange | RolloutChange
 """All that may change what is learned. The learner's state is the fold of these, in the order of the log."""
 
 

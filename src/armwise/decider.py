@@ -5,6 +5,7 @@ the caller; given the same events in the same order, two deciders are in the sam
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from armwise.contracts import (
     PoolChange,
     Predictions,
     Request,
+    RolloutChange,
     State,
     Trade,
     Vector,
@@ -32,6 +34,7 @@ from armwise.policies.base import draw, one_hot
 from armwise.predictors import CostModel, DifficultyModel, PooledLogModel, ValidityModel
 from armwise.predictors.cost import usd_per_token
 from armwise.rewards import lesson_weight
+from armwise.rollout import Rollout, Trained, mixed
 from armwise.sessions import PINNED, Sessions
 
 _SAYS_NOTHING = frozenset({"cancelled", "deadline"})
@@ -49,6 +52,7 @@ class Decider:
         sessions: which sessions keep which arm.
         difficulty: learns how difficult requests are, where a rule asks.
         tools: which arms may take requests with tools; by default all that can.
+        settings: of the policy, to make it anew after another was promoted in its place.
     """
 
     def __init__(
@@ -62,11 +66,11 @@ class Decider:
         sessions: Sessions | None = None,
         difficulty: DifficultyModel | None = None,
         tools: ToolRule | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self.policy = policy
+        self.rollout = Rollout(policy, policy_version, settings)
         self.pacer = pacer
         self.dimension = dimension
-        self.policy_version = policy_version
         self.feature_version = feature_version
         self.pool = Pool()
         self.costs = CostModel(dimension)
@@ -77,6 +81,16 @@ class Decider:
         self.tools = tools
         self.sessions = sessions or Sessions()
         self.decisions = 0
+
+    @property
+    def policy(self) -> Policy:
+        """What serves."""
+        return self.rollout.policy
+
+    @property
+    def policy_version(self) -> str:
+        """Its name, as it is logged."""
+        return self.rollout.version
 
     # ---------------------------------------------------------------------------- request + state -> decision
 
@@ -105,8 +119,18 @@ class Decider:
         trade = pacer.trade(at, request, context)
         if request.cost_weight is not None or request.latency_weight is not None:
             trade = _own_trade(trade, request)
-        choice = self.policy.choose(vector, actions.slots, penalty(cost_usd, latency_ms, trade), seed=seed)
-        probabilities = pacer.mixed(actions.names, choice.probabilities) if pacer.mixes else choice.probabilities
+        rollout = self.rollout
+        taken = penalty(cost_usd, latency_ms, trade)
+        choice = rollout.policy.choose(vector, actions.slots, taken, seed=seed)
+        version, probabilities, beside = rollout.version, choice.probabilities, None
+        if rollout.trial is not None:
+            version, probabilities, beside = rollout.tried(choice, vector, actions, taken, context.task, seed)
+        if pacer.mixes:
+            probabilities = pacer.mixed(actions.names, probabilities)
+            if beside is not None:
+                beside = beside._replace(probability_of=pacer.mixed(actions.names, beside.probability_of))
+        if beside is not None:
+            probabilities = mixed(probabilities, beside)
         method, head, switched = choice.method, None, None
         pin = self.sessions.pin(request)
         if pin is not None:
@@ -129,12 +153,13 @@ class Decider:
             context,
             method,
             seed,
-            self.policy_version,
+            version,
             self.feature_version,
             request.tenant,
             request.session,
             head,
             switched,
+            None if head is not None else beside,
         )
 
     # ---------------------------------------------------------------------------- event -> new state
@@ -149,6 +174,22 @@ class Decider:
         """A budget was set or removed."""
         self.pacer.change(change)
 
+    def check_rollout(self, change: RolloutChange, trained: Trained | None = None) -> None:
+        """Refuse what :meth:`change_rollout` would refuse; changes nothing."""
+        self.rollout.check(change, trained, [arm.name for arm in self.pool.arms], self.feature_version)
+
+    def change_rollout(self, change: RolloutChange, trained: Trained | None = None) -> None:
+        """Another policy serves, or is tried beside the one that does.
+
+        Raises:
+            BadInput, SnapshotError: as :meth:`armwise.rollout.Rollout.check`; nothing is changed then.
+        """
+        self.check_rollout(change, trained)
+        if trained is not None:
+            for arm in self.pool.arms[len(trained.arms) :]:
+                trained.policy.add_arm(arm)
+        self.rollout.change(change, trained)
+
     def change_pool(self, change: PoolChange) -> None:
         """An arm joined (or came with new particulars), or left."""
         if change.action == "remove":
@@ -160,7 +201,7 @@ class Decider:
 
     def _add(self, arm: Arm) -> None:
         usd_per_token(arm)  # refuses an arm without a price
-        slot = self.policy.add_arm(arm)  # may have no room: until here nothing is changed
+        slot = self.rollout.add_arm(arm)  # may have no room: until here nothing is changed
         if slot != len(self.pool.arms):
             raise BadInput(f"policy gave arm {arm.name!r} slot {slot}, the pool's next is {len(self.pool.arms)}")
         self.costs.add_arm(arm)
@@ -182,6 +223,9 @@ class Decider:
             self.pacer.charged(decision, known.judging_usd - before.judging_usd)
         if known.error and not before.error:
             self.sessions.failed(decision)
+        trial = self.rollout.trial
+        if trial is not None and _is_told(known) and not _is_told(before):
+            trial.observe(decision, known)
         if decision.arm not in self.pool:
             return  # it left the pool since: its bill counts, but its slot learns no more
         slot = self.pool.slot(decision.arm)
@@ -244,19 +288,19 @@ class Decider:
         quality = before.quality if known.quality is None else known.quality  # None: all of it was retracted
         if quality is None:
             return
-        self.policy.learn(
-            Experience(
-                decision.context.vector,
-                slot,
-                quality,
-                decision.propensity,
-                float(taken[0]),
-                weight=lesson_weight(known),
-                replaces=before.quality,
-                replaced_weight=1.0 if before.quality is None else lesson_weight(before),
-                actions=self.pool.slots_of(decision.arms),
-            )
+        lesson = Experience(
+            decision.context.vector,
+            slot,
+            quality,
+            decision.propensity,
+            float(taken[0]),
+            weight=lesson_weight(known),
+            replaces=before.quality,
+            replaced_weight=1.0 if before.quality is None else lesson_weight(before),
+            actions=self.pool.slots_of(decision.arms),
         )
+        for policy in self.rollout.learning:
+            policy.learn(lesson)
 
     # ---------------------------------------------------------------------------- what is remembered
 
@@ -264,6 +308,7 @@ class Decider:
         """All that was learned, and the pool it was learned for."""
         return {
             "feature_version": self.feature_version,
+            "dimension": self.dimension,
             "decisions": self.decisions,
             "pool": self.pool.state(),
             "policy": {"spec": dict(self.policy.spec), "state": self.policy.state()},
@@ -273,6 +318,7 @@ class Decider:
             "tool_validity": self.tool_validity.state(),
             "sessions": self.sessions.state(),
             "difficulty": self.difficulty.state() if self.difficulty is not None else None,
+            "rollout": self.rollout.state(),
             "pacer": {"kind": self.pacer.kind, "state": self.pacer.state()},
         }
 
@@ -283,7 +329,9 @@ class Decider:
             SnapshotError: if it was learned from other features, which not even the log can mend.
         """
         self.check_features(state["feature_version"])
-        same: bool = state["policy"]["spec"] == dict(self.policy.spec)
+        if "rollout" not in state:
+            return False  # of an earlier armwise
+        same: bool = state["policy"]["spec"] == dict(self.policy.spec) or Rollout.promoted(state["rollout"])
         same = same and (state["difficulty"] is None) == (self.difficulty is None)
         return same and state["pacer"]["kind"] == self.pacer.kind
 
@@ -307,6 +355,7 @@ class Decider:
             )
         self.pool.restore(state["pool"])
         self.decisions = int(state["decisions"])
+        self.rollout.restore(state["rollout"], self.dimension)
         self.policy.restore(state["policy"]["state"])
         self.costs.restore(state["costs"])
         self.latencies.restore(state["latencies"])
@@ -316,6 +365,11 @@ class Decider:
         if self.difficulty is not None:
             self.difficulty.restore(state["difficulty"])
         self.pacer.restore(state["pacer"]["state"])
+
+
+def _is_told(outcome: Outcome) -> bool:
+    """Whether it is known how a decision went."""
+    return outcome.quality is not None or outcome.error
 
 
 def _limited(

@@ -34,12 +34,13 @@ from armwise.contracts import (
     PoolChange,
     Prunable,
     Request,
+    RolloutChange,
     Signal,
     SourceChange,
     State,
 )
 from armwise.decider import Decider
-from armwise.errors import BadInput, ConfigError, StateError, UnknownDecision, UnknownName, unknown
+from armwise.errors import BadInput, ConfigError, SnapshotError, StateError, UnknownDecision, UnknownName, unknown
 from armwise.features import TextEncoder
 from armwise.judging import Bench
 from armwise.judging.build import bench_of
@@ -57,8 +58,9 @@ from armwise.providers.client import ProviderClient
 from armwise.providers.prices import price
 from armwise.providers.retry import RetryPolicy
 from armwise.providers.wire import Endpoint
-from armwise.registry import SnapshotStore
+from armwise.registry import Registry, SnapshotStore, Watch, registry_directory
 from armwise.rewards import RULES, RewardRules
+from armwise.rollout import INITIAL, Trained
 from armwise.rules import Route, Rule, Rules
 from armwise.sessions import SessionRules, Sessions, session_of
 
@@ -94,6 +96,10 @@ class Router:
         sessions: when a session keeps its arm.
         rules, routes: what narrows requests before anything is learned; see :mod:`armwise.rules`.
         tools: which arms may take requests with tools, by how often their calls were valid.
+        registry: directory of trained policies, or a registry; by default the one beside the log.
+        apprentice: the present fixed rule, which a new installation imitates at first: task -> arm, ``""`` for every
+            other task.
+        apprentice_share: of each draw that the policy has from the beginning.
         rewards: how signals become rewards; by default :data:`armwise.rewards.RULES`.
         judging: makes the bench of judges for this router; by default there is none.
 
@@ -122,6 +128,9 @@ class Router:
         rules: Sequence[Rule] = (),
         routes: Sequence[Route] = (),
         tools: ToolRule | None = None,
+        registry: str | Path | Registry | None = None,
+        apprentice: Mapping[str, str] | None = None,
+        apprentice_share: float = 0.0,
         rewards: RewardRules | None = None,
         judging: Callable[[Router], Bench] | None = None,
     ) -> None:
@@ -150,6 +159,11 @@ class Router:
         self._snapshots = (
             SnapshotStore(Path(f"{log}.snapshots")) if isinstance(log, (str, Path)) and log != ":memory:" else None
         )
+        if registry is None and self._snapshots is not None:
+            registry = registry_directory(str(log))
+        self.registry = Registry(registry) if isinstance(registry, (str, Path)) else registry
+        self._fetched: Trained | None = None
+        self._watch: Watch | None = None
         self._snapshot_every = snapshot_every
         self._snapshot_at = 0
         self._client = client
@@ -163,6 +177,7 @@ class Router:
             self._reconcile_budgets(self.objective.all_budgets)
             if judging is not None:
                 self.judging = judging(self)
+            self._begin_rollout(apprentice, apprentice_share)
         except BaseException:
             self._log.close()
             raise
@@ -499,6 +514,8 @@ class Router:
                 self._learner.apply(signal, self._log.append(signal))
             for change in self._learner.proposals():
                 self._learner.apply(change, self._log.append(change))
+                if isinstance(change, RolloutChange):
+                    self._withdrawn(change)
             self._maybe_snapshot()
         counters.taken += len(fresh)
         counters.retractions += sum(signal.kind == RETRACTION for signal in fresh)
@@ -646,6 +663,94 @@ class Router:
                 raise UnknownName(unknown("budget", name, there))
             self._apply(BudgetChange(action="remove", budget=there[name], at=time.time()))
 
+    # ---------------------------------------------------------------------------- rollout
+
+    def promote(self, version: str, *, stage: str = "full", share: float = 0.0, **terms: Any) -> RolloutChange:
+        """Let a snapshot of the registry serve, or be tried beside what serves; it takes effect before this returns.
+
+        Args:
+            version, stage, share, terms: as for :meth:`armwise.registry.Registry.promote`.
+
+        Raises:
+            BadInput: without a registry, or as the registry says.
+            SnapshotError: if it cannot serve here; what serves goes on.
+        """
+        registry = self._needed_registry()
+        trained = None if version == INITIAL else registry.fetch(version)
+        change = RolloutChange(stage=stage, version=trained.version if trained else version, share=share)
+        with self._lock:
+            self._decider.check_rollout(change, trained)
+        return self._followed(registry.promote(version, stage=stage, share=share, **terms))
+
+    def rollback(self, *, by: str = "", reason: str = "") -> RolloutChange:
+        """Take off what is tried, or go back to what served before; it takes effect before this returns.
+
+        Raises:
+            BadInput: without a registry, or if there is nothing to go back to.
+        """
+        return self._followed(self._needed_registry().rollback(by=by, reason=reason))
+
+    def rollout(self) -> dict[str, Any]:
+        """What serves, and what is tried beside it with what its rewards say so far."""
+        with self._lock:
+            rollout = self._decider.rollout
+            return {
+                "serving": rollout.version,
+                "initial": rollout.initial,
+                "trial": None if rollout.trial is None else rollout.trial.report(),
+                "kept": [kept.version for kept in rollout.kept],
+                "change": rollout.sequence,
+                "error": None if self._watch is None else self._watch.error,
+            }
+
+    def _needed_registry(self) -> Registry:
+        if self.registry is None:
+            raise BadInput("this router has no registry: give it a log with a path, or registry=")
+        return self.registry
+
+    def _followed(self, change: RolloutChange) -> RolloutChange:
+        if self._watch is not None:
+            self._watch.look()
+        return change
+
+    def _begin_rollout(self, apprentice: Mapping[str, str] | None, share: float) -> None:
+        """Follow the registry from now on; a new installation starts as an apprentice, if it is to."""
+        rollout = self._decider.rollout
+        new = self.registry is None or not self.registry.history.last
+        if apprentice and new and rollout.trial is None and not self._decider.decisions:
+            change = RolloutChange(
+                stage="apprentice", version=INITIAL, rule=apprentice, share=share, by="configuration", at=time.time()
+            )
+            self._decider.check_rollout(change)
+            self._apply(change if self.registry is None else self.registry.history.append(change))
+        if self.registry is not None:
+            self._watch = Watch(self.registry.history, self._follow, after=rollout.sequence)
+            self._watch.look()
+            self._watch.start()
+
+    def _follow(self, change: RolloutChange) -> None:
+        """Swap as the registry says. What is slow, the disk, is done before the lock is taken."""
+        trained = self._learner.trained_for(change)
+        with self._lock:
+            if self._closed or change.sequence <= self._decider.rollout.sequence:
+                return
+            self._decider.check_rollout(change, trained)
+            self._fetched = trained
+            self._apply(change)
+
+    def _fetch(self, version: str) -> Trained:
+        fetched, self._fetched = self._fetched, None
+        if fetched is not None and fetched.version == version:
+            return fetched
+        if self.registry is None:
+            raise SnapshotError(f"the log says that {version} was promoted: give the router the registry that holds it")
+        return self.registry.fetch(version)
+
+    def _withdrawn(self, change: RolloutChange) -> None:
+        logger.warning("candidate %s: %s", change.version, change.reason)
+        if self._watch is not None:
+            self._watch.publish(change)
+
     # ---------------------------------------------------------------------------- state: the fold over the log
 
     def _fresh(self) -> tuple[Decider, OnlineLearner]:
@@ -660,8 +765,9 @@ class Router:
             sessions=Sessions(self._sessions),
             difficulty=DifficultyModel(dimension) if self._rules_and_routes.needs_difficulty else None,
             tools=self._tools,
+            settings=self._policy,
         )
-        return decider, OnlineLearner(decider, recall=self._recall, rules=self._rules)
+        return decider, OnlineLearner(decider, recall=self._recall, fetch=self._fetch, rules=self._rules)
 
     def _recall(self, decision_id: str, position: int) -> tuple[Decision, list[Signal]] | None:
         decision = self._log.decision(decision_id)
@@ -786,6 +892,8 @@ class Router:
         try:
             if self.judging is not None:
                 self.judging.close()
+            if self._watch is not None:
+                self._watch.stop()
             if self._background.started:
                 self._background.run(self.orchestrator.client.aclose())
                 self._background.close()

@@ -7,6 +7,7 @@ import numpy as np
 from armwise.contracts import (
     Arm,
     Attempt,
+    Beside,
     Budget,
     BudgetChange,
     Context,
@@ -16,6 +17,7 @@ from armwise.contracts import (
     Model,
     PoolChange,
     Predictions,
+    RolloutChange,
     Signal,
     SourceChange,
     Trade,
@@ -54,6 +56,7 @@ def make_decision(rng: np.random.Generator, number: int, *, arms: int | None = N
         session=f"s-{number}" if number % 4 == 0 else None,
         head="d-head" if number % 8 == 4 else None,
         switched="failure: model-0 failed" if number % 16 == 0 else None,
+        beside=Beside("abcdef012345", 0.25, rng.dirichlet(np.ones(len(names)))) if number % 7 == 0 else None,
     )
 
 
@@ -114,6 +117,12 @@ def make_budget_change(number: int = 0) -> BudgetChange:
     return BudgetChange(action="remove" if number % 5 == 0 else "set", budget=budget, at=1.7e9 + number)
 
 
+def make_rollout_change(number: int = 1) -> RolloutChange:
+    if number % 2:
+        return RolloutChange(stage="canary", version="abcdef012345", share=0.1, tolerance=0.1 + 0.2, sequence=number)
+    return RolloutChange(stage="apprentice", version="initial", rule={"": POOL[0], "code": POOL[1]}, by="é", at=1.7e9)
+
+
 def make_events(rng: np.random.Generator, count: int) -> list[Event]:
     """A mixture in which each kind follows each."""
     events: list[Event] = [make_pool_change(POOL[0]), make_pool_change(POOL[1])]
@@ -138,6 +147,8 @@ def make_events(rng: np.random.Generator, count: int) -> list[Event]:
         elif draw < 0.96:
             events.append(make_budget_change(number))
         elif draw < 0.975:
+            events.append(make_rollout_change(number))
+        elif draw < 0.985:
             events.append(make_source_change("app", 1.7e9 + number, offset=float(rng.normal()), noise=0.1))
         else:
             events.append(make_pool_change(POOL[number % 12], "remove" if number % 2 else "add"))

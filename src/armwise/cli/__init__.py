@@ -8,6 +8,7 @@ from armwise.cli.demo import demo
 from armwise.cli.doctor import doctor
 from armwise.cli.feedback import feedback
 from armwise.cli.log import app as log
+from armwise.cli.models import models
 from armwise.cli.route import route
 from armwise.cli.simulate import simulate
 from armwise.errors import ArmwiseError
@@ -23,6 +24,7 @@ for command in (demo, route, simulate, doctor):
     app.command()(command)
 app.add_typer(feedback)
 app.add_typer(log, name="log")
+app.add_typer(models)
 
 
 def main() -> None:

@@ -4,13 +4,28 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from armwise.contracts import Attempt, BudgetChange, Decision, Event, JudgeDraw, PoolChange, Signal, SourceChange, State
+from armwise.contracts import (
+    Attempt,
+    BudgetChange,
+    Decision,
+    Event,
+    JudgeDraw,
+    PoolChange,
+    RolloutChange,
+    Signal,
+    SourceChange,
+    State,
+)
 from armwise.decider import Decider
 from armwise.errors import CallerError, UnknownDecision
 from armwise.rewards import RULES, Opinion, RewardRules, SourceModel, Standing, read
+from armwise.rollout import Trained
 
 Recall = Callable[[str, int], tuple[Decision, list[Signal]] | None]
 """Decision id, position -> the decision and its signals before that position, from the log; None if it has none."""
+
+Fetch = Callable[[str], Trained]
+"""Version -> a policy of the registry."""
 
 
 class OnlineLearner:
@@ -20,7 +35,15 @@ class OnlineLearner:
     depend on how much is kept in memory. ``memory`` bounds the number of decisions kept.
     """
 
-    def __init__(self, decider: Decider, *, recall: Recall, memory: int = 50_000, rules: RewardRules = RULES) -> None:
+    def __init__(
+        self,
+        decider: Decider,
+        *,
+        recall: Recall,
+        fetch: Fetch | None = None,
+        memory: int = 50_000,
+        rules: RewardRules = RULES,
+    ) -> None:
         self.decider = decider
         self.memory = memory
         self.rules = rules
@@ -29,6 +52,7 @@ class OnlineLearner:
         self._latest_at = 0.0
         self._proposed: dict[str, SourceChange] = {}
         self._recall = recall
+        self._fetch = fetch
         self._open: OrderedDict[str, tuple[Decision, list[Signal]]] = OrderedDict()
 
     def apply(self, event: Event, position: int) -> None:
@@ -50,12 +74,24 @@ class OnlineLearner:
             self.standing.add(event)
             self.sources.changed(event)
             self._proposed.pop(event.source, None)
+        elif isinstance(event, RolloutChange):
+            self.decider.change_rollout(event, self.trained_for(event))
+
+    def trained_for(self, change: RolloutChange) -> Trained | None:
+        """The policy that a change of the rollout brings, where it brings one and there is a registry to ask.
+
+        Raises:
+            SnapshotError: if the registry does not hold it, or it is damaged.
+        """
+        if self._fetch is None or not self.decider.rollout.needs(change):
+            return None
+        return self._fetch(change.version)
 
     def replay(self, events: Iterable[tuple[int, Event]]) -> None:
         """Fold a stretch of the log. A change of pool or budget that was refused at first is refused again.
 
         Raises:
-            SnapshotError: at a decision that was made on other features.
+            SnapshotError: at a decision that was made on other features, or a promoted policy that is not there.
         """
         for position, event in events:
             if isinstance(event, Decision):
@@ -123,12 +159,16 @@ class OnlineLearner:
             at = math.nextafter(self._latest_at, math.inf)
             self._proposed.update({change.source: change for change in self.sources.propose(self.standing, at)})
 
-    def proposals(self) -> list[SourceChange]:
-        """Changes of the standing of sources that follow from the events so far and are not yet among them.
+    def proposals(self) -> list[SourceChange | RolloutChange]:
+        """What follows from the events so far and is not yet among them: the standing of sources, the end of a trial.
 
         Whoever writes the log appends and applies them. In a replay they follow by themselves.
         """
-        proposed, self._proposed = list(self._proposed.values()), {}
+        proposed: list[SourceChange | RolloutChange] = list(self._proposed.values())
+        self._proposed = {}
+        trial = self.decider.rollout.trial
+        if trial is not None and trial.worse:
+            proposed.append(trial.withdrawal(self._latest_at))
         return proposed
 
     def _attempted(self, attempt: Attempt, position: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from armwise.contracts import (
     Attempt,
+    Beside,
     Budget,
     BudgetChange,
     Context,
@@ -18,6 +20,7 @@ from armwise.contracts import (
     JudgeDraw,
     PoolChange,
     Predictions,
+    RolloutChange,
     Signal,
     SourceChange,
     Trade,
@@ -85,7 +88,23 @@ def _decisions(columns: Mapping[str, pa.ChunkedArray]) -> Iterator[Decision]:
         get("session"),
         get("head"),
         get("switched"),
+        _besides(columns),
     )
+
+
+def _besides(columns: Mapping[str, pa.ChunkedArray]) -> list[Beside | None]:
+    versions = columns["candidate"]
+    if versions.null_count == len(versions):
+        return [None] * len(versions)
+    return [
+        None if version is None else Beside(version, share, probabilities)
+        for version, share, probabilities in zip(
+            versions.to_pylist(),
+            columns["candidate_share"].to_pylist(),
+            _arrays(columns["candidate_probability_of"]),
+            strict=True,
+        )
+    ]
 
 
 def _arrays(column: pa.ChunkedArray) -> list[Vector]:
@@ -116,6 +135,10 @@ def _budget_change(*, action: Any, at: float, **budget: Any) -> BudgetChange:
     return BudgetChange(action=action, budget=Budget(**budget), at=at)
 
 
+def _rollout_change(*, rule: str, promoted_by: str, **fields: Any) -> RolloutChange:
+    return RolloutChange(rule=json.loads(rule), by=promoted_by, **fields)
+
+
 _DECODERS: dict[str, Callable[[Mapping[str, pa.ChunkedArray]], Iterator[Any]]] = {
     "decisions": _decisions,
     "signals": _records(Signal),
@@ -124,4 +147,5 @@ _DECODERS: dict[str, Callable[[Mapping[str, pa.ChunkedArray]], Iterator[Any]]] =
     "judge_draws": _records(JudgeDraw),
     "source_changes": _records(SourceChange),
     "budget_changes": _records(_budget_change),
+    "rollout_changes": _records(_rollout_change),
 }

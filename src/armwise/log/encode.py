@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, chain
@@ -11,7 +12,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from armwise.contracts import Attempt, BudgetChange, Decision, JudgeDraw, PoolChange, Signal, SourceChange, Vector
+from armwise.contracts import (
+    Attempt,
+    Beside,
+    BudgetChange,
+    Decision,
+    JudgeDraw,
+    PoolChange,
+    RolloutChange,
+    Signal,
+    SourceChange,
+    Vector,
+)
 from armwise.log.events import arm_to_json, kind_of
 from armwise.log.health import Gap
 from armwise.log.writer import Numbered
@@ -19,6 +31,7 @@ from armwise.log.writer import Numbered
 UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError)
 """What encoding raises on an event that breaks its contract."""
 
+_NONE: Vector = np.zeros(0)
 Offsets = np.ndarray[Any, np.dtype[np.int32]]
 
 
@@ -67,7 +80,7 @@ def _tables(batch: Sequence[Numbered]) -> dict[str, pa.Table]:
 
 def _decisions(decisions: Sequence[Decision]) -> dict[str, Any]:
     (ids, ats, arms_chosen, propensities, arms, probabilities, excluded, predictions, trades, contexts, methods, seeds,
-     policies, features, tenants, sessions, heads, switched) = zip(*decisions, strict=True)  # fmt: skip
+     policies, features, tenants, sessions, heads, switched, besides) = zip(*decisions, strict=True)  # fmt: skip
     qualities, costs, latencies = zip(*predictions, strict=True)
     vectors, tasks, input_tokens, tools, modalities = zip(*contexts, strict=True)
     trade = np.asarray(trades, dtype=np.float64)
@@ -103,6 +116,7 @@ def _decisions(decisions: Sequence[Decision]) -> dict[str, Any]:
         "session": _strings(sessions),
         "head": _strings(heads),
         "switched": _strings(switched),
+        **_candidates(besides, sizes),
         "policy_version": _strings(policies),
         "feature_version": _strings(features),
         "method": _strings(methods),
@@ -115,6 +129,18 @@ def _decisions(decisions: Sequence[Decision]) -> dict[str, Any]:
         "excluded": _maps(excluded),
         "vector": _lists(vector_offsets, short),
         "vector_exact": _where_inexact(vector_offsets, exact, short),
+    }
+
+
+def _candidates(besides: Sequence[Beside | None], sizes: Sequence[int]) -> dict[str, Any]:
+    """The candidate beside each decision; null where there was none."""
+    without = pa.array([beside is None for beside in besides])
+    kept = [0 if beside is None else size for beside, size in zip(besides, sizes, strict=True)]
+    flat = _flat([_NONE if beside is None else beside.probability_of for beside in besides], kept)
+    return {
+        "candidate": _strings([None if beside is None else beside.version for beside in besides]),
+        "candidate_share": pa.array([None if beside is None else beside.share for beside in besides], pa.float64()),
+        "candidate_probability_of": _lists(_offsets(kept), flat, without),
     }
 
 
@@ -212,6 +238,25 @@ def _budget_changes(changes: Sequence[BudgetChange]) -> dict[str, Any]:
     }
 
 
+def _rollout_changes(changes: Sequence[RolloutChange]) -> dict[str, Any]:
+    fields = _transposed(
+        changes, "stage", "version", "share", "tolerance", "level", "rule", "sequence", "by", "reason", "at"
+    )
+    stages, versions, shares, tolerances, levels, rules, sequences, by, reasons, ats = fields
+    return {
+        "stage": _strings(stages),
+        "version": _strings(versions),
+        "share": np.asarray(shares, dtype=np.float64),
+        "tolerance": np.asarray(tolerances, dtype=np.float64),
+        "level": np.asarray(levels, dtype=np.float64),
+        "rule": _strings([json.dumps(rule) for rule in rules]),
+        "sequence": pa.array(sequences, pa.int64()),
+        "promoted_by": _strings(by),
+        "reason": _strings(reasons),
+        "unix_time": np.asarray(ats, dtype=np.float64),
+    }
+
+
 _ENCODERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "decisions": _decisions,
     "signals": _signals,
@@ -220,6 +265,7 @@ _ENCODERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "judge_draws": _judge_draws,
     "source_changes": _source_changes,
     "budget_changes": _budget_changes,
+    "rollout_changes": _rollout_changes,
 }
 
 

@@ -12,6 +12,7 @@ from armwise.contracts import (
     Event,
     JudgeDraw,
     PoolChange,
+    RolloutChange,
     Signal,
     SourceChange,
     arm_as_dict,
@@ -19,7 +20,16 @@ from armwise.contracts import (
 )
 from armwise.errors import BadInput
 
-KINDS: tuple[type, ...] = (Decision, Signal, Attempt, PoolChange, JudgeDraw, SourceChange, BudgetChange)
+KINDS: tuple[type, ...] = (
+    Decision,
+    Signal,
+    Attempt,
+    PoolChange,
+    JudgeDraw,
+    SourceChange,
+    BudgetChange,
+    RolloutChange,
+)
 
 
 def check_event(event: object) -> None:
@@ -74,4 +84,5 @@ _TABLES: dict[type, str] = {
     JudgeDraw: "judge_draws",
     SourceChange: "source_changes",
     BudgetChange: "budget_changes",
+    RolloutChange: "rollout_changes",
 }

@@ -55,5 +55,14 @@ _BUDGETS: tuple[str, ...] = (
         tenant VARCHAR, task VARCHAR, hard_stop BOOLEAN, unix_time DOUBLE)""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _REWARD_LEDGER, _SESSIONS, _BUDGETS)
+_ROLLOUT: tuple[str, ...] = (
+    """CREATE TABLE rollout_changes (position BIGINT NOT NULL, stage VARCHAR, version VARCHAR, share DOUBLE,
+        tolerance DOUBLE, level DOUBLE, rule VARCHAR, sequence BIGINT, promoted_by VARCHAR, reason VARCHAR,
+        unix_time DOUBLE)""",
+    "ALTER TABLE decisions ADD COLUMN candidate VARCHAR",
+    "ALTER TABLE decisions ADD COLUMN candidate_share DOUBLE",
+    "ALTER TABLE decisions ADD COLUMN candidate_probability_of DOUBLE[]",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _REWARD_LEDGER, _SESSIONS, _BUDGETS, _ROLLOUT)
 """From schema version i to i + 1. Version 0 is an empty database. The last leads to ``schema.COLUMNS``."""

@@ -193,10 +193,13 @@ def _present(table: str, files: list[Path]) -> list[Path]:
 
 
 def _view(table: str, files: list[Path]) -> str:
-    source = _nothing(table)
-    if files:
-        source = f"SELECT * FROM {_relation(files)} UNION ALL BY NAME {source}"  # a column that came later is NULL
-    return f"CREATE OR REPLACE TEMP VIEW {table} AS {source}"
+    return f"CREATE OR REPLACE TEMP VIEW {table} AS {_whole(table, files)}"
+
+
+def _whole(table: str, files: list[Path]) -> str:
+    """The rows of files with the columns of now: one that came later is NULL."""
+    nothing = _nothing(table)
+    return f"SELECT * FROM {_relation(files)} UNION ALL BY NAME {nothing}" if files else nothing
 
 
 def _nothing(table: str) -> str:
@@ -256,7 +259,7 @@ class PublishedLog(Reading):
         for stretch in self._stretches:
             if stretch.last > after:
                 files: Mapping[str, str] = {
-                    table: _relation(found) if found else f"({_nothing(table)})"
+                    table: f"({_whole(table, found)})"
                     for table in EVENT_TABLES
                     for found in [_present(table, [self._directory / table / stretch.file])]
                 }

@@ -26,11 +26,14 @@ EVENT_TABLES: tuple[str, ...] = (
     "judge_draws",
     "source_changes",
     "budget_changes",
+    "rollout_changes",
     "decisions",
 )
 """Tables of events. Publishing goes in this order: the file of decisions closes a stretch."""
 
-LATER_TABLES: frozenset[str] = frozenset({"judge_draws", "source_changes", "reward_rules", "budget_changes"})
+LATER_TABLES: frozenset[str] = frozenset(
+    {"judge_draws", "source_changes", "reward_rules", "budget_changes", "rollout_changes"}
+)
 """Tables that the first version did not have: what older versions published may lack them."""
 
 SIDE_TABLES: tuple[str, ...] = ("signal_kinds", "reward_rules", "policy_versions", "gaps")
@@ -58,6 +61,10 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "session": "VARCHAR",
         "head": "VARCHAR",
         "switched": "VARCHAR",
+        # While a candidate policy is tried beside the serving one; probability_of is the mixture of the two.
+        "candidate": "VARCHAR",
+        "candidate_share": "DOUBLE",
+        "candidate_probability_of": "DOUBLE[]",
         "policy_version": "VARCHAR",
         "feature_version": "VARCHAR",
         "method": "VARCHAR",
@@ -136,6 +143,19 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "tenant": "VARCHAR",
         "task": "VARCHAR",
         "hard_stop": "BOOLEAN",
+        "unix_time": "DOUBLE",
+    },
+    "rollout_changes": {
+        "position": "BIGINT NOT NULL",
+        "stage": "VARCHAR",
+        "version": "VARCHAR",
+        "share": "DOUBLE",
+        "tolerance": "DOUBLE",
+        "level": "DOUBLE",
+        "rule": "VARCHAR",
+        "sequence": "BIGINT",
+        "promoted_by": "VARCHAR",
+        "reason": "VARCHAR",
         "unix_time": "DOUBLE",
     },
     "signal_kinds": {

@@ -1,5 +1,19 @@
-"""The registry: snapshots of what was learned, immutable and checksummed."""
+"""The registry: snapshots of what was learned, immutable and checksummed, and the history of which serves."""
 
+from armwise.registry.history import History
+from armwise.registry.models import Registry, Standing, registry_directory, standing, trained
 from armwise.registry.store import Manifest, Snapshot, SnapshotStore
+from armwise.registry.watch import Watch
 
-__all__ = ["Manifest", "Snapshot", "SnapshotStore"]
+__all__ = [
+    "History",
+    "Manifest",
+    "Registry",
+    "Snapshot",
+    "SnapshotStore",
+    "Standing",
+    "Watch",
+    "registry_directory",
+    "standing",
+    "trained",
+]

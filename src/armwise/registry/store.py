@@ -39,6 +39,10 @@ class Manifest:
     created_at: float = 0.0
     """Unix time, seconds."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """What it was trained on: log, first and last position, rows, sha256."""
+    made_by: str = ""
+    """Who or what made it."""
 
 
 class Snapshot(NamedTuple):
@@ -83,6 +87,8 @@ class SnapshotStore:
         parents: Iterable[str] = (),
         created_at: float | None = None,
         metrics: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
+        made_by: str = "",
     ) -> Manifest:
         """Save a state; returns its manifest. What is there already, bit for bit, is not saved again.
 
@@ -95,6 +101,8 @@ class SnapshotStore:
             parents: versions that it was made from.
             created_at: Unix time, seconds; by default, now.
             metrics: JSON values.
+            data: what it was trained on, JSON values.
+            made_by: who or what made it.
 
         Raises:
             BadInput: if ``position`` is not a whole number of at least 0.
@@ -114,6 +122,8 @@ class SnapshotStore:
             parents=list(parents),
             created_at=time.time() if created_at is None else created_at,
             metrics=dict(metrics or {}),
+            data=dict(data or {}),
+            made_by=made_by,
             **content,
         )
         try:
@@ -179,6 +189,23 @@ class SnapshotStore:
         if not named:
             raise SnapshotError(f"{self._directory}: {unknown('snapshot', version, map(_version, files))}")
         return self._load(named[-1])
+
+    def delete(self, versions: Iterable[str]) -> Sequence[str]:
+        """Remove snapshots by version; returns those that were there.
+
+        Raises:
+            SnapshotError: if a file cannot be removed.
+        """
+        named = set(versions)
+        removed = []
+        for file in self._files():
+            if _version(file) in named:
+                try:
+                    file.unlink(missing_ok=True)
+                except OSError as error:
+                    raise SnapshotError(f"cannot remove the snapshot {file}: {error}") from error
+                removed.append(_version(file))
+        return removed
 
     def prune(self, keep: int) -> Sequence[str]:
         """Remove all but the newest ``keep`` good snapshots; returns the versions removed. Damaged files are left.
