@@ -60,20 +60,9 @@ def ask(router: Router, seed: int = 0) -> Decision:
 def test_another_process_promotes_and_the_service_follows_and_learns_on(router: Router, path: Path) -> None:
     rounds(router, 1, 20)
     version = put(Registry.of(path))
-    run = [
-        sys.executable,
-        "-m",
-        "armwise",
-        "models",
-        "promote",
-        version[:8],
-        "--log",
-        str(path),
-        "--by",
-        "ada",
-        "--json",
-    ]
-    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    run = [sys.executable, "-m", "armwise", "models"]
+    promote = [*run, "promote", version[:8], "--log", str(path), "--by", "ada", "--json"]
+    done = subprocess.run(promote, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["sequence"] == 1
     soon(lambda: router.rollout()["serving"] == version)
     assert ask(router).policy_version == version
