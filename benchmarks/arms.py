@@ -5,10 +5,11 @@
 Each seed draws K of the 29 models and an order of the prompts; every policy then meets the same episode from a cold
 start, and sees the score of the arm it drew. Quality alone counts here (no cost weight), so that all arms compete.
 Regret is per round against the best in hindsight: one ridge regression per arm fitted to all scores of the episode, the
-highest predicted taken (in sample, so a little better than anyone could do). "growth" is mean regret at K = 29 over
-that at K = 3; "to disjoint" is the paired ratio of a policy's regret at K = 29 to that of disjoint LinUCB (Li et al.
-2010: linear, one ridge per arm). Intervals are Student's t over seeds, 95%. Nulls: uniform, the context-free bandit,
-always the best arm in hindsight. Needs mmlu_pro.parquet and mmlu_pro_extra_models.parquet in ARMWISE_DATA.
+highest predicted taken (in sample, so a little better than anyone could do). "growth" is mean regret at K = 29 over that
+at K = 3, with a bootstrap interval; "to disjoint" is the paired ratio of a policy's regret at K = 29 to that of disjoint
+LinUCB (Li et al. 2010: linear, one ridge per arm). Intervals are Student's t over seeds, 95%. Nulls: uniform, the
+context-free bandit, always the best arm in hindsight. Needs mmlu_pro.parquet and mmlu_pro_extra_models.parquet in
+ARMWISE_DATA.
 
 "Nothing published" shares by price, size, context and family alone; the default also knows models' published MMLU.
 """
@@ -106,6 +107,13 @@ def one(table: OutcomeTable, count: int, seed: int, rounds: int) -> dict[str, fl
     return {label: float(value) for label, value in found.items()}
 
 
+def growth(few: np.ndarray, many: np.ndarray, resamples: int = 4000) -> list[float]:
+    """Ratio of the means, with the ends of its 95% bootstrap interval over seeds."""
+    rng = np.random.default_rng(0)
+    ratios = [rng.choice(many, len(many)).mean() / rng.choice(few, len(few)).mean() for _ in range(resamples)]
+    return [float(many.mean() / few.mean()), *np.quantile(ratios, [0.025, 0.975]).tolist()]
+
+
 def measure(data: Path, rounds: int, seeds: int, jobs: int) -> dict[str, Any]:
     table = outcomes(data)
     cells = [(count, seed) for seed in range(seeds) for count in COUNTS]
@@ -121,7 +129,7 @@ def measure(data: Path, rounds: int, seeds: int, jobs: int) -> dict[str, Any]:
             {
                 "policy": label,
                 "regret": {count: list(interval(values[count])) for count in COUNTS},
-                "growth": float(values[COUNTS[-1]].mean() / values[COUNTS[0]].mean()),
+                "growth": growth(values[COUNTS[0]], values[COUNTS[-1]]),
                 "to_disjoint": list(interval(values[COUNTS[-1]] / disjoint)),
             }
         )
@@ -147,7 +155,8 @@ def main() -> None:
     for row in found["policies"]:
         regrets = [f"{1e3 * mean:.1f} ± {1e3 * half:.1f}" for mean, half in row["regret"].values()]
         ratio, half = row["to_disjoint"]
-        board.add_row(row["policy"], *regrets, f"{row['growth']:.2f}", f"{ratio:.3f} ± {half:.3f}")
+        grown, low, high = row["growth"]
+        board.add_row(row["policy"], *regrets, f"{grown:.1f} ({low:.1f} to {high:.1f})", f"{ratio:.3f} ± {half:.3f}")
     console = Console(width=140)
     console.print(
         f"{found['seeds']} seeds, {found['rounds']:,} of {found['prompts']:,} prompts; regret in points of 0.001"
