@@ -4,11 +4,11 @@
 
 Each seed draws K of the 29 models and an order of the prompts; every policy then meets the same episode from a cold
 start, and sees the score of the arm it drew. Quality alone counts here (no cost weight), so that all arms compete.
-Regret is per round against the best in hindsight: one ridge regression per arm fitted to all scores of the episode, the
-highest predicted taken (in sample, so a little better than anyone could do). "growth" is mean regret at K = 29 over that
-at K = 3, with a bootstrap interval; "to disjoint" is the paired ratio of a policy's regret at K = 29 to that of disjoint
-LinUCB (Li et al. 2010: linear, one ridge per arm). Intervals are Student's t over seeds, 95%. Nulls: uniform, the
-context-free bandit, always the best arm in hindsight. Needs mmlu_pro.parquet and mmlu_pro_extra_models.parquet in
+Regret is per round against the best in hindsight: one ridge regression per arm fitted to all scores of the episode,
+the highest predicted taken (in sample, so a little better than anyone could do). "growth" is mean regret at K = 29 over
+that at K = 3, with a bootstrap interval; "to disjoint" is the paired ratio of a policy's regret at K = 29 to that of
+disjoint LinUCB (Li et al. 2010: linear, one ridge per arm). Intervals are Student's t over seeds, 95%. Nulls: uniform,
+the context-free bandit, always the best arm in hindsight. Needs mmlu_pro.parquet and mmlu_pro_extra_models.parquet in
 ARMWISE_DATA.
 
 "Nothing published" shares by price, size, context and family alone; the default also knows models' published MMLU.

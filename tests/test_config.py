@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from armwise.config import RouterConfig, load_config, parse_config
 from armwise.errors import ConfigError
+from armwise.policies import POLICIES
 
 GOOD: dict[str, Any] = {
     "models": [
@@ -102,6 +103,17 @@ def test_a_good_config_has_defaults_for_the_rest() -> None:
 def test_each_complaint(path: str, value: Any, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         parse_config(changed(path, value), source="f.yaml", env=KEYS)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_any_policy_can_be_named(name: str) -> None:
+    policy = {"name": "fixed", "arm": "small"} if name == "fixed" else name
+    assert parse_config(changed("policy", policy), env=KEYS).policy_settings()["name"] == name
+
+
+def test_an_arm_that_a_fixed_policy_names_must_be_in_the_pool() -> None:
+    with pytest.raises(ConfigError, match="policy: unknown arm 'larg'; did you mean 'large'"):
+        parse_config(changed("policy", {"name": "fixed", "arm": "larg"}), env=KEYS)
 
 
 def test_all_complaints_come_at_once() -> None:

@@ -18,7 +18,7 @@ from armwise.config.tools import ToolSettings
 from armwise.contracts import Arm, Model
 from armwise.errors import BadInput, unknown
 from armwise.plans import plan_arms
-from armwise.policies import make_policy
+from armwise.policies import Fixed, make_policy
 from armwise.rules import Rules
 
 
@@ -86,7 +86,10 @@ class RouterConfig(Settings):
             settings = self.policy_settings()
             if "name" not in settings:
                 raise BadInput("name is missing")
-            make_policy(dimension=2, **settings)
+            policy = make_policy(dimension=2, **settings)
+            for name in policy.shares if isinstance(policy, Fixed) else ():
+                if name not in names:
+                    raise BadInput(unknown("arm", name, names))
         except (BadInput, TypeError) as error:
             raise ValueError(f"policy: {error}") from error
         return self
