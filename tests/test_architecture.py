@@ -17,12 +17,12 @@ ROOT = Path(armwise.__file__).parent
 
 FLOORS = {
     0: {"errors", "contracts", "arrays"},
-    1: {"features", "rewards", "predictors", "policies", "evaluation"},
+    1: {"features", "sensitivity", "rewards", "predictors", "policies", "evaluation"},
     2: {"decider", "constraints", "pacing", "plans", "sessions", "rules", "rollout", "config"},
     3: {"log", "registry", "providers"},
     4: {"learning", "judging", "orchestration", "simulation", "offline"},
     5: {"router"},
-    6: {"gateway", "cli", "demo", "__main__"},
+    6: {"gateway", "cli", "demo", "integrations", "__main__"},
 }
 """``testing`` stands beside the floors: it may import anything, nothing may import it but the shells."""
 

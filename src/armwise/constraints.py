@@ -79,6 +79,7 @@ class Pool:
         self._slot_of: dict[str, int] = {}
         self._unavailable: dict[str, str] = {}
         self._kinds: dict[object, ActionSet] = {}
+        self._resting: frozenset[str] = frozenset()
 
     def __contains__(self, name: str) -> bool:
         return name in self._slot_of
@@ -133,6 +134,10 @@ class Pool:
             self._unavailable[name] = reason
         self._kinds.clear()
 
+    def rest(self, names: frozenset[str]) -> None:
+        """Arms whose provider is cooling down: left out while a request has any other. Without one they are tried."""
+        self._resting = names
+
     def state(self) -> State:
         """The arms by slot, and which of them are in the pool."""
         return {"arms": [arm_as_dict(arm) for arm in self.arms], "names": dict(self._slot_of)}
@@ -173,7 +178,13 @@ class Pool:
             )
         if not actions.names:
             raise NoEligibleArm(_emptied(actions.excluded), excluded=dict(actions.excluded))
-        return actions
+        return self._rested(actions) if self._resting else actions
+
+    def _rested(self, actions: ActionSet) -> ActionSet:
+        keep = np.array([name not in self._resting for name in actions.names])
+        if keep.all() or not keep.any():
+            return actions
+        return _narrow(actions, keep, dict.fromkeys(actions.names, "its provider is cooling down"))
 
     def _eligible_kind(self, context: Context, request: Request) -> ActionSet:
         excluded = {}

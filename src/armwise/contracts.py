@@ -207,6 +207,8 @@ class Request:
     residency: frozenset[str] | None = None
     """Regions that the request may be sent to; ``None`` is anywhere."""
     sensitivity: str = "public"
+    screened: bool = False
+    """Whether ``sensitivity`` is settled: a router that searches requests for personal data leaves this one alone."""
     modalities: frozenset[str] = frozenset({"text"})
     """Modalities needed beyond what the messages show."""
     arms: frozenset[str] | None = None

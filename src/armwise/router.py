@@ -46,8 +46,8 @@ from armwise.judging import Bench
 from armwise.judging.build import bench_of
 from armwise.learning import Door, FeedbackCounters, ImportReport, OnlineLearner, Retention
 from armwise.learning.imports import read_rows, signals_of
-from armwise.log import open_log
-from armwise.orchestration import Answer, AnswerStream, BlockingAnswerStream, Fallback, Orchestrator
+from armwise.log import LogHealth, open_log
+from armwise.orchestration import Answer, AnswerStream, BlockingAnswerStream, Fallback, Orchestrator, Witness
 from armwise.pacing import BudgetReport, FloorReport, Objective, make_pacer
 from armwise.plans import plan_of
 from armwise.policies import make_policy
@@ -62,6 +62,7 @@ from armwise.registry import Registry, SnapshotStore, Watch, registry_directory
 from armwise.rewards import RULES, RewardRules
 from armwise.rollout import INITIAL, Trained
 from armwise.rules import Route, Rule, Rules
+from armwise.sensitivity import Detector, texts_of
 from armwise.sessions import SessionRules, Sessions, session_of
 
 logger = logging.getLogger("armwise")
@@ -100,6 +101,7 @@ class Router:
         apprentice: the present fixed rule, which a new installation imitates at first: task -> arm, ``""`` for every
             other task.
         apprentice_share: of each draw that the policy has from the beginning.
+        detector: raises the sensitivity of requests by what their text shows; by default nothing is searched.
         rewards: how signals become rewards; by default :data:`armwise.rewards.RULES`.
         judging: makes the bench of judges for this router; by default there is none.
 
@@ -133,6 +135,7 @@ class Router:
         apprentice_share: float = 0.0,
         rewards: RewardRules | None = None,
         judging: Callable[[Router], Bench] | None = None,
+        detector: Detector | None = None,
     ) -> None:
         pool = _pool(models, arms)
         self.objective = objective or Objective.tradeoff()
@@ -167,6 +170,8 @@ class Router:
         self._snapshot_every = snapshot_every
         self._snapshot_at = 0
         self._client = client
+        self.detector = detector
+        self._disabled: frozenset[str] = frozenset()
         self._fallback = fallback
         self._background = BackgroundLoop()
         self.judging: Bench | None = None
@@ -214,6 +219,7 @@ class Router:
             "keep_days": config.log.keep_days,
             "rewards": config.rewards.record(),
             "judging": bench_of(config.judging, os.environ),
+            "detector": config.sensitivity.record() if config.sensitivity is not None else None,
         }
         if "encoder" not in overrides:
             settings["encoder"] = TextEncoder.from_settings(config.features)
@@ -234,6 +240,8 @@ class Router:
             raise BadInput(f"decide needs a Request or a string, got {type(request).__name__}")
         if self._sessions.infer and request.session is None and request.tools and request.messages:
             request = replace(request, session=session_of(request.messages))
+        if self.detector is not None and not request.screened:
+            request = self.screened(request, (request.messages, request.tools, request.response_format))
         if self._ruled or request.route is not None:
             request = self._rules_and_routes.routed(request, self.arms)
         context = self._encode(request)
@@ -253,6 +261,16 @@ class Router:
             self._learner.apply(decision, self._log.append(decision))
         return decision
 
+    def screened(self, request: Request, data: Any) -> Request:
+        """The request at the sensitivity that its texts ask for, or at its own if that is higher.
+
+        Args:
+            data: JSON data, all of whose texts are searched.
+        """
+        if self.detector is None:
+            return request
+        return replace(request, sensitivity=self.detector.level(texts_of(data), request.sensitivity), screened=True)
+
     # ---------------------------------------------------------------------------- answering
 
     async def acomplete(
@@ -262,6 +280,7 @@ class Router:
         body: Mapping[str, Any] | None = None,
         endpoint: Endpoint = "chat",
         timeout_s: float | None = None,
+        watch: Witness | None = None,
     ) -> Answer:
         """Decide, call, fall back if need be, and report what it cost and took. Quality is for you to report.
 
@@ -271,6 +290,7 @@ class Router:
                 passed through. ``model`` and ``stream`` are set for each upstream call.
             endpoint: what is asked of the models; plans over several are for ``chat`` alone.
             timeout_s: for all of it; by default the fallback's.
+            watch: is told of the decision and of each upstream call as it ends.
 
         Raises:
             BadInput: if the request cannot be read or sent.
@@ -278,7 +298,7 @@ class Router:
             NoAnswer: if every arm that could be tried failed.
             ConfigError: if a key is not set, or a provider does not exist.
         """
-        return await self.orchestrator.complete(request, body=body, endpoint=endpoint, timeout_s=timeout_s)
+        return await self.orchestrator.complete(request, body=body, endpoint=endpoint, timeout_s=timeout_s, watch=watch)
 
     async def astream(
         self,
@@ -287,6 +307,7 @@ class Router:
         body: Mapping[str, Any] | None = None,
         endpoint: Endpoint = "chat",
         timeout_s: float | None = None,
+        watch: Witness | None = None,
     ) -> AnswerStream:
         """As :meth:`acomplete`, but streamed. Returns once an arm says something; until then it may fall back.
 
@@ -294,7 +315,7 @@ class Router:
         ...     async for chunk in stream: ...
         >>> stream.answer.cost_usd
         """
-        return await self.orchestrator.stream(request, body=body, endpoint=endpoint, timeout_s=timeout_s)
+        return await self.orchestrator.stream(request, body=body, endpoint=endpoint, timeout_s=timeout_s, watch=watch)
 
     def complete(self, request: Request | str | Mapping[str, Any], **options: Any) -> Answer:
         """As :meth:`acomplete`, for code that is not async: waits for the answer.
@@ -617,6 +638,39 @@ class Router:
         """The plans in the pool that call a model."""
         return [arm for arm in self.pool() if arm.plan != "single" and model in {m.name for m in arm.models}]
 
+    @property
+    def disabled(self) -> frozenset[str]:
+        """Arms that no decision draws, though they are in the pool."""
+        return self._disabled
+
+    def disable_model(self, name: str) -> None:
+        """Have no decision draw an arm, until it is enabled again or the process ends. What it taught stays.
+
+        Raises:
+            UnknownModel: if there is no such arm.
+        """
+        with self._lock:
+            self._decider.pool.set_available(name, "disabled")
+            self._disabled |= {name}
+
+    def enable_model(self, name: str) -> None:
+        """Have a disabled arm drawn again.
+
+        Raises:
+            UnknownModel: if there is no such arm.
+        """
+        with self._lock:
+            self._decider.pool.set_available(name, None)
+            self._disabled -= {name}
+
+    def rest(self, arms: frozenset[str]) -> None:
+        """Leave these arms out of decisions, where there are others, until told otherwise; none is back in use at once.
+
+        Not part of the log: a decision's own action set says what was left out, and why.
+        """
+        with self._lock:
+            self._decider.pool.rest(arms)
+
     def _apply(self, event: Event) -> None:
         with self._lock:
             self._learner.apply(event, self._log.append(event))
@@ -824,6 +878,19 @@ class Router:
             logger.warning("snapshot not saved, the log still holds everything: %s", error)
 
     # ---------------------------------------------------------------------------- durability
+
+    @property
+    def position(self) -> int:
+        """Position in the log of the last event so far, durable or not."""
+        return self._log.position
+
+    @property
+    def log_health(self) -> LogHealth:
+        """How the log fares; a log of your own that does not say is taken to be well."""
+        health = getattr(self._log, "health", None)
+        if isinstance(health, LogHealth):
+            return health
+        return LogHealth(ok=True, position=self._log.position, durable=self._log.position, queued=0, lost=0)
 
     def flush(self, timeout: float | None = None) -> None:
         """Return when everything so far is on disk.

@@ -7,9 +7,11 @@ import typer
 from armwise.cli.demo import demo
 from armwise.cli.doctor import doctor
 from armwise.cli.feedback import feedback
+from armwise.cli.key import key
 from armwise.cli.log import app as log
 from armwise.cli.models import models
 from armwise.cli.route import route
+from armwise.cli.serve import serve
 from armwise.cli.simulate import simulate
 from armwise.errors import ArmwiseError
 
@@ -20,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (demo, route, simulate, doctor):
+for command in (demo, route, simulate, doctor, serve, key):
     app.command()(command)
 app.add_typer(feedback)
 app.add_typer(log, name="log")

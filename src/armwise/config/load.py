@@ -57,7 +57,7 @@ def parse_config(data: Any, *, source: str = "config", env: Mapping[str, str] | 
     try:
         config = RouterConfig.model_validate(data)
     except ValidationError as error:
-        lines = [_complaint(item) for item in error.errors(include_url=False)]
+        lines = [complaint(item) for item in error.errors(include_url=False)]
         raise ConfigError("\n".join(f"{source}: {line}" for line in lines)) from None
     missing = [
         f"{source}: models[{i}].api_key_env: the environment has no {model.api_key_env}"
@@ -93,14 +93,14 @@ def _override(data: dict[str, Any], env: Mapping[str, str]) -> None:
             raise ConfigError(f"{name}: no such place in the file: {error}") from error
 
 
-def _complaint(item: Any) -> str:
-    """One of pydantic's findings in our words."""
+def complaint(item: Any, root: type[BaseModel] = RouterConfig) -> str:
+    """One of pydantic's findings about a section in our words."""
     path = ""
     for step in item["loc"]:
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step)
     came = item["input"]
     if item["type"] == "extra_forbidden":
-        return f"{path}: {unknown('setting', item['loc'][-1], _allowed(item['loc'][:-1]))}"
+        return f"{path}: {unknown('setting', item['loc'][-1], _allowed(root, item['loc'][:-1]))}"
     if item["type"] == "missing":
         return f"{path}: is missing"
     if item["type"] == "value_error":
@@ -110,9 +110,9 @@ def _complaint(item: Any) -> str:
     return f"{path}: {allowed}, got {type(came).__name__} {came!r:.80}"
 
 
-def _allowed(path: tuple[int | str, ...]) -> set[str]:
-    """The settings there are at a path of the file."""
-    sections: list[type[BaseModel]] = [RouterConfig]
+def _allowed(root: type[BaseModel], path: tuple[int | str, ...]) -> set[str]:
+    """The settings there are at a path of a section."""
+    sections: list[type[BaseModel]] = [root]
     for step in path:
         if isinstance(step, str):
             found = [section.model_fields[step].annotation for section in sections if step in section.model_fields]

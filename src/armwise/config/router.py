@@ -8,11 +8,13 @@ from pydantic import Field, model_validator
 
 from armwise.config.base import Positive, PositiveInt, Settings
 from armwise.config.fallback import FallbackSettings
+from armwise.config.gateway import GatewaySettings
 from armwise.config.judging import JudgingSettings
 from armwise.config.objective import ObjectiveSettings, Tradeoff
 from armwise.config.pool import ModelSettings
 from armwise.config.rewards import RewardSettings
 from armwise.config.rules import RouteSettings, RuleSettings
+from armwise.config.sensitivity import SensitivitySettings
 from armwise.config.sessions import SessionSettings
 from armwise.config.tools import ToolSettings
 from armwise.contracts import Arm, Model
@@ -51,6 +53,8 @@ class RouterConfig(Settings):
     log: LogSettings = LogSettings()
     rewards: RewardSettings = RewardSettings()
     judging: JudgingSettings = JudgingSettings()
+    sensitivity: SensitivitySettings | None = None
+    gateway: GatewaySettings = GatewaySettings()
     seed: int | None = None
 
     @model_validator(mode="before")

@@ -12,7 +12,7 @@
 
 from armwise.orchestration.answer import Answer
 from armwise.orchestration.fallback import Fallback
-from armwise.orchestration.orchestrator import Orchestrator
+from armwise.orchestration.orchestrator import Orchestrator, Witness
 from armwise.orchestration.stream import AnswerStream, BlockingAnswerStream
 
-__all__ = ["Answer", "AnswerStream", "BlockingAnswerStream", "Fallback", "Orchestrator"]
+__all__ = ["Answer", "AnswerStream", "BlockingAnswerStream", "Fallback", "Orchestrator", "Witness"]

@@ -13,7 +13,7 @@ from armwise.errors import UnknownModel
 from armwise.orchestration.answer import Answer
 from armwise.orchestration.ask import Ask, Draft
 from armwise.orchestration.body import body_of, checked, request_of
-from armwise.orchestration.calls import Calls
+from armwise.orchestration.calls import Calls, Record
 from armwise.orchestration.checks import measured, prepared, restored
 from armwise.orchestration.conduct import answer, stream
 from armwise.orchestration.fallback import Fallback
@@ -35,6 +35,8 @@ class Desk(Protocol):
 
     def arm(self, name: str) -> Arm: ...
 
+    def rest(self, arms: frozenset[str]) -> None: ...
+
     def record(self, attempt: Attempt) -> None: ...
 
     @property
@@ -42,6 +44,16 @@ class Desk(Protocol):
 
     @property
     def signal(self) -> Tell: ...
+
+
+class Witness(Protocol):
+    """Is told what happens to one request while it does."""
+
+    def decided(self, decision: Decision) -> None:
+        """An arm was chosen, and the choice logged; nothing is called yet."""
+
+    def attempted(self, attempt: Attempt) -> None:
+        """An upstream call has ended."""
 
 
 class Orchestrator:
@@ -71,6 +83,7 @@ class Orchestrator:
         self._clock = clock
         self._plans: dict[str, tuple[Arm, Node, dict[str, Model]]] = {}
         self._called: dict[str, Model] = {}
+        self._cooling: frozenset[str] = frozenset()
 
     # ------------------------------------------------------------------------------------------ what callers use
 
@@ -81,9 +94,10 @@ class Orchestrator:
         body: Mapping[str, Any] | None = None,
         endpoint: Endpoint = "chat",
         timeout_s: float | None = None,
+        watch: Witness | None = None,
     ) -> Answer:
         """Decide, call, and report; see :meth:`armwise.router.Router.acomplete`."""
-        run = self._begin(request, body, endpoint, timeout_s)
+        run = self._begin(request, body, endpoint, timeout_s, watch)
         try:
             for arm in run.arms(self._arm, self._resting):
                 try:
@@ -106,9 +120,10 @@ class Orchestrator:
         body: Mapping[str, Any] | None = None,
         endpoint: Endpoint = "chat",
         timeout_s: float | None = None,
+        watch: Witness | None = None,
     ) -> AnswerStream:
         """Decide, call, and stream; see :meth:`armwise.router.Router.astream`."""
-        run = self._begin(request, body, endpoint, timeout_s)
+        run = self._begin(request, body, endpoint, timeout_s, watch)
         try:
             for arm in run.arms(self._arm, self._resting):
                 try:
@@ -179,6 +194,7 @@ class Orchestrator:
         body: Mapping[str, Any] | None,
         endpoint: Endpoint,
         timeout_s: float | None,
+        watch: Witness | None,
     ) -> Run:
         began = self._clock()
         if isinstance(request, str):
@@ -189,9 +205,14 @@ class Orchestrator:
         body = body_of(request) if body is None else checked(body)
         if endpoint != "chat":
             request = self._only_plain(request)
+        self._spare()
         decision = self._desk.decide(request)
+        record: Record = self._desk.record
+        if watch is not None:
+            watch.decided(decision)
+            record = _both(record, watch.attempted)
         return Run(
-            Ask(body, {}, Calls(self.client, decision.id, endpoint, self._desk.record), decision),
+            Ask(body, {}, Calls(self.client, decision.id, endpoint, record), decision),
             fallback=self.fallback,
             observe=self._desk.observe,
             signal=self._desk.signal,
@@ -200,6 +221,14 @@ class Orchestrator:
             timeout_s=timeout_s or self.fallback.timeout_s,
             settled=partial(self._on_answer, request) if self._on_answer and endpoint == "chat" else None,
         )
+
+    def _spare(self) -> None:
+        """Have arms left out of decisions while their models cool down; they must not be blamed for it again."""
+        cooling = self.client.cooling()
+        if cooling != self._cooling:
+            self._cooling = cooling
+            pool = self._desk.pool() if cooling else ()
+            self._desk.rest(frozenset(arm.name for arm in pool if any(m.name in cooling for m in arm.models)))
 
     def _only_plain(self, request: Request) -> Request:
         """The request, kept to arms that call one model of the format that has the other endpoints."""
@@ -235,3 +264,11 @@ class Orchestrator:
             models = {model.name: model for model in arm.models}
             known = self._plans[arm.name] = (arm, plan_of(arm), models)
         return known[1], run.ask._replace(models=known[2])
+
+
+def _both(first: Record, second: Record) -> Record:
+    def record(attempt: Attempt) -> None:
+        first(attempt)
+        second(attempt)
+
+    return record

@@ -126,6 +126,10 @@ class ProviderClient:
         """
         return self.ready_in_s(name) == 0.0
 
+    def cooling(self) -> frozenset[str]:
+        """Names of the models that may not be called now."""
+        return frozenset(name for name, pool in self._pools.items() if pool.ready_in_s() > 0.0)
+
     def health(self) -> dict[str, list[dict[str, Any]]]:
         """Model -> its deployments: name, phase of the breaker, calls in flight."""
         now = self._kit.clock()
