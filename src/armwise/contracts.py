@@ -589,6 +589,8 @@ class BudgetChange:
     action: Literal["set", "remove"]
     budget: Budget
     at: float = 0.0
+    declared: bool = False
+    """Whether it comes with the objective, so that it goes with it at a later start, or was asked for by a call."""
 
 
 STAGES: tuple[str, ...] = ("apprentice", "shadow", "canary", "full", "stop")

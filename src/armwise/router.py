@@ -855,15 +855,15 @@ class Router:
                 self.add_arm(arm)
 
     def _reconcile_budgets(self, budgets: Sequence[Budget]) -> None:
-        """Bring the budgets of the log in line with those given at the start; none given: take the log's."""
-        there = {budget.name: budget for budget in self._decider.pacer.budgets}
+        """Bring the log in line with the objective's budgets, where those have changed; what calls did since stays."""
         wanted = {budget.name: budget for budget in budgets}
-        for name in there if wanted else ():
+        declared = dict(self._decider.pacer.declared)
+        for name, budget in declared.items():
             if name not in wanted:
-                self.remove_budget(name)
+                self._apply(BudgetChange(action="remove", budget=budget, at=time.time(), declared=True))
         for name, budget in wanted.items():
-            if there.get(name) != budget:
-                self.set_budget(budget)
+            if declared.get(name) != budget:
+                self._apply(BudgetChange(action="set", budget=budget, at=time.time(), declared=True))
 
     def _maybe_snapshot(self) -> None:
         if self._snapshots is None or self._log.position - self._snapshot_at < self._snapshot_every:

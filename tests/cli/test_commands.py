@@ -47,6 +47,7 @@ def test_doctor_says_what_a_configuration_would_do(armwise) -> None:
     found = json.loads(out.splitlines()[-1])
     assert code == 0
     assert [model["name"] for model in found["models"]] == ["gpt-4o-mini", "gpt-4o", "in-house"]
+    assert [budget["name"] for budget in found["budgets"]] == ["day", "day, each tenant", "request, task code"]
     assert found["objective"] == {"min_cost": {"reference": "gpt-4o", "quality_fraction": 0.95, "latency_weight": 0.0}}
 
 

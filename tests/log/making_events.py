@@ -114,7 +114,9 @@ def make_budget_change(number: int = 0) -> BudgetChange:
         task="code" if number % 4 == 0 else None,
         hard_stop=bool(number % 2),
     )
-    return BudgetChange(action="remove" if number % 5 == 0 else "set", budget=budget, at=1.7e9 + number)
+    return BudgetChange(
+        action="remove" if number % 5 == 0 else "set", budget=budget, at=1.7e9 + number, declared=number % 7 == 0
+    )
 
 
 def make_rollout_change(number: int = 1) -> RolloutChange:

@@ -14,7 +14,8 @@ from helpers import assert_same_state, models
 
 
 def new(budgets: list[Budget], **settings: Any) -> Router:
-    return Router(models=models(), objective=Objective.max_quality(budgets=budgets), seed=1, **settings)
+    objective = settings.pop("objective", None) or Objective.max_quality(budgets=budgets)
+    return Router(models=models(), objective=objective, seed=1, **settings)
 
 
 def ask(router: Router, text: str = "What is the capital of France?", tenant: str | None = None) -> str:
@@ -46,14 +47,15 @@ def test_budgets_change_while_running_and_the_log_replays_them(tmp_path: Path) -
     for folder in tmp_path.glob("*.snapshots"):
         for file in folder.iterdir():
             file.unlink()  # so that all of it is replayed
-    with Router(models=models(), log=path, seed=1) as again:
+    with new([Budget(usd=5.0)], log=path) as again:  # the objective says what it said: what calls did stays
         assert_same_state(again._learner.state()["pacer"], state["pacer"])
         assert [report.usd for report in again.budgets()] == [0.3, 1e-3]
         again.remove_budget("day")
         ask(again)
-    with new([Budget(usd=7.0)], log=path) as third:  # what is given at the start holds
-        [report] = third.budgets()
-        assert (report.usd, report.requests) == (7.0, 0)
+    with new([Budget(usd=7.0)], log=path) as third:  # it says something else
+        assert [(report.usd, report.requests) for report in third.budgets()] == [(1e-3, 1), (7.0, 0)]
+    with Router(models=models(), log=path, seed=1) as fourth:  # and now it says nothing of it
+        assert [report.name for report in fourth.budgets()] == ["request, tenant acme"]
 
 
 def test_the_same_budgets_at_a_restart_are_no_news(tmp_path: Path) -> None:

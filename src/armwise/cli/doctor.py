@@ -21,6 +21,7 @@ def doctor(config: Config, as_json: Json = False) -> None:
     arms = router.pool()
     pool = [arm.models[0] for arm in arms if arm.plan == "single"]
     objective = settings.objective.model_dump(exclude_none=True, exclude={kind: {"budgets"} for kind in OBJECTIVES})
+    budgets = settings.objective.record().all_budgets
     found: dict[str, Any] = {
         "config": str(config),
         "models": [
@@ -51,7 +52,7 @@ def doctor(config: Config, as_json: Json = False) -> None:
         "tools": settings.tools.model_dump() if settings.tools else None,
         "disabled": [model.name for model in settings.models if not model.enabled],
         "objective": objective,
-        "budgets": [asdict(budget) for budget in router.budgets()],
+        "budgets": [asdict(budget) for budget in budgets],
         "policy": settings.policy_settings(),
         "features": {"version": router.encoder.version, "dimension": len(router.encoder.names)},
         "log": settings.log.path,
@@ -76,7 +77,7 @@ def doctor(config: Config, as_json: Json = False) -> None:
     if found["tools"]:
         console.print(f"tools      {found['tools']}")
     console.print(f"objective  {objective}")
-    for budget in router.budgets():
+    for budget in budgets:
         stop = "hard stop" if budget.hard_stop else "then the cheapest arm" if budget.per == "day" else "on average"
         console.print(f"budget     {budget.name}: {budget.usd:g} USD a {budget.per}, {stop}")
     console.print(f"policy     {found['policy']}")

@@ -131,8 +131,8 @@ def _pool_change(*, action: Any, name: str, arm: str, at: float) -> PoolChange:
     return PoolChange(action=action, arm=arm_from_json(arm), at=at)
 
 
-def _budget_change(*, action: Any, at: float, **budget: Any) -> BudgetChange:
-    return BudgetChange(action=action, budget=Budget(**budget), at=at)
+def _budget_change(*, action: Any, at: float, declared: bool, **budget: Any) -> BudgetChange:
+    return BudgetChange(action=action, budget=Budget(**budget), at=at, declared=declared)
 
 
 def _rollout_change(*, rule: str, promoted_by: str, **fields: Any) -> RolloutChange:

@@ -234,6 +234,7 @@ def _budget_changes(changes: Sequence[BudgetChange]) -> dict[str, Any]:
         "tenant": _strings(tenants),
         "task": _strings(tasks),
         "hard_stop": pa.array(stops, pa.bool_()),
+        "declared": pa.array([change.declared for change in changes], pa.bool_()),
         "unix_time": np.asarray([change.at for change in changes], dtype=np.float64),
     }
 

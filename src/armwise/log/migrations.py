@@ -52,7 +52,7 @@ _SESSIONS: tuple[str, ...] = (
 
 _BUDGETS: tuple[str, ...] = (
     """CREATE TABLE budget_changes (position BIGINT NOT NULL, action VARCHAR, name VARCHAR, usd DOUBLE, per VARCHAR,
-        tenant VARCHAR, task VARCHAR, hard_stop BOOLEAN, unix_time DOUBLE)""",
+        tenant VARCHAR, task VARCHAR, hard_stop BOOLEAN, declared BOOLEAN, unix_time DOUBLE)""",
 )
 
 _ROLLOUT: tuple[str, ...] = (

@@ -143,6 +143,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "tenant": "VARCHAR",
         "task": "VARCHAR",
         "hard_stop": "BOOLEAN",
+        "declared": "BOOLEAN",
         "unix_time": "DOUBLE",
     },
     "rollout_changes": {

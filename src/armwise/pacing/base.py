@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from armwise.contracts import Budget, BudgetChange, Context, Decision, JudgeDraw, Request, State, Trade, Vector
@@ -22,6 +23,11 @@ class Pacer(Protocol):
     @property
     def budgets(self) -> tuple[Budget, ...]:
         """Those in force."""
+        ...
+
+    @property
+    def declared(self) -> Mapping[str, Budget]:
+        """Those that came with an objective, as they came, by name; calls may have changed them since."""
         ...
 
     @property

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from armwise.contracts import BudgetChange, Context, Decision, JudgeDraw, Request, State, Trade, Vector
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from armwise.contracts import Budget, BudgetChange, Context, Decision, JudgeDraw, Request, State, Trade, Vector
 from armwise.errors import BadInput
 from armwise.pacing.evidence import FloorReport
 from armwise.pacing.report import BudgetReport
@@ -13,6 +16,7 @@ class ConstantTrade:
 
     kind = "constant"
     budgets = ()
+    declared: Mapping[str, Budget] = MappingProxyType({})
     narrows = False
     mixes = False
 

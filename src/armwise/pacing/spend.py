@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -72,6 +72,7 @@ class SpendPacer:
         self.base = base
         self._budgets: dict[str, Budget] = {}
         self._since: dict[str, float] = {}
+        self._declared: dict[str, Budget] = {}
         self._meters: dict[tuple[str, str], Meter] = {}
         self._meter = meter
         self._clock = Clock()
@@ -92,6 +93,10 @@ class SpendPacer:
     def budgets(self) -> tuple[Budget, ...]:
         """Those in force."""
         return tuple(self._budgets.values())
+
+    @property
+    def declared(self) -> Mapping[str, Budget]:
+        return self._declared
 
     @property
     def mixes(self) -> bool:
@@ -218,10 +223,16 @@ class SpendPacer:
             UnknownName: on removing one that is not there.
         """
         name = change.budget.name
+        if change.declared:
+            self._declared.pop(name, None)
         if change.action == "set":
+            if change.declared:
+                self._declared[name] = change.budget
             self._set(change.budget, since=math.nextafter(self._clock.read(change.at), math.inf))
             return
         if name not in self._budgets:
+            if change.declared:
+                return  # a call has removed it already
             raise UnknownName(unknown("budget", name, self._budgets))
         del self._budgets[name]
         self._meters = {key: meter for key, meter in self._meters.items() if key[0] != name}
@@ -291,6 +302,7 @@ class SpendPacer:
             "base": self.base.state(),
             "budgets": [asdict(budget) for budget in self._budgets.values()],
             "since": dict(self._since),
+            "declared": [asdict(budget) for budget in self._declared.values()],
             "meters": [{"key": list(key), **meter.state()} for key, meter in self._meters.items()],
             "clock": self._clock.last,
             "flight": self._flight.state(),
@@ -300,6 +312,7 @@ class SpendPacer:
         self.base.restore(state["base"])
         self._budgets = {record["name"]: Budget(**record) for record in state["budgets"]}
         self._since = {name: float(at) for name, at in state["since"].items()}
+        self._declared = {record["name"]: Budget(**record) for record in state["declared"]}
         self._meters = {}
         for record in state["meters"]:
             name, tenant = record["key"]
