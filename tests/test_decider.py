@@ -179,3 +179,13 @@ def test_an_explanation_names_every_arm() -> None:
         "policy test",
     ):
         assert part in text
+
+
+def test_a_plan_is_expected_to_take_as_long_as_what_it_is_likely_to_call() -> None:
+    fast, slow = model("fast", latency_ms=100.0), model("slow", latency_ms=900.0)
+    one = decider(arms=[fast, slow])
+    for name, plan in (("cascade", "cascade"), ("council", "ensemble")):
+        one.change_pool(PoolChange(action="add", arm=Arm(name, models=(fast, slow), plan=plan)))
+    decision = one.decide(Request(), context(), id="d", at=0.0, seed=1)
+    expected = dict(zip(decision.arms, decision.predictions.latency_ms, strict=True))
+    assert expected["cascade"] == expected["fast"] < expected["council"] == expected["slow"]

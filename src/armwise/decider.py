@@ -206,7 +206,8 @@ class Decider:
             raise BadInput(f"policy gave arm {arm.name!r} slot {slot}, the pool's next is {len(self.pool.arms)}")
         self.costs.add_arm(arm)
         expected = [model.latency_ms for model in arm.models if model.latency_ms is not None]
-        self.latencies.add_arm(sum(expected) if expected else None)
+        likely = expected[:1] if arm.plan == "cascade" else expected  # as its cost; an ensemble waits for the slowest
+        self.latencies.add_arm(max(likely, default=None))
         self.validity.add_arm()
         self.tool_validity.add_arm()
         self.pool.add(arm)
