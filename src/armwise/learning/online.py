@@ -3,6 +3,7 @@
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from armwise.contracts import (
     Attempt,
@@ -18,7 +19,7 @@ from armwise.contracts import (
 )
 from armwise.decider import Decider
 from armwise.errors import CallerError, UnknownDecision
-from armwise.rewards import RULES, Opinion, RewardRules, SourceModel, Standing, read
+from armwise.rewards import RULES, Opinion, Reading, RewardRules, SourceModel, Standing, read
 from armwise.rollout import Trained
 
 Recall = Callable[[str, int], tuple[Decision, list[Signal]] | None]
@@ -26,6 +27,17 @@ Recall = Callable[[str, int], tuple[Decision, list[Signal]] | None]
 
 Fetch = Callable[[str], Trained]
 """Version -> a policy of the registry."""
+
+
+class _Case(NamedTuple):
+    """A decision, its signals, and what they came to when last read; ``None`` where that has to be read again."""
+
+    decision: Decision
+    signals: list[Signal]
+    reading: Reading | None
+
+
+_NOTHING = read(())
 
 
 class OnlineLearner:
@@ -53,12 +65,12 @@ class OnlineLearner:
         self._proposed: dict[str, SourceChange] = {}
         self._recall = recall
         self._fetch = fetch
-        self._open: OrderedDict[str, tuple[Decision, list[Signal]]] = OrderedDict()
+        self._open: OrderedDict[str, _Case] = OrderedDict()
 
     def apply(self, event: Event, position: int) -> None:
         """Fold one event into the state. A duplicate signal, or one for a decision nobody knows, changes nothing."""
         if isinstance(event, Decision):
-            self._keep(event, [])
+            self._keep(_Case(event, [], _NOTHING))
             self.decider.decided(event)
         elif isinstance(event, Signal):
             self._learn(event, position)
@@ -72,6 +84,7 @@ class OnlineLearner:
             self._attempted(event, position)
         elif isinstance(event, SourceChange):
             self.standing.add(event)
+            self._reread()
             self.sources.changed(event)
             self._proposed.pop(event.source, None)
         elif isinstance(event, RolloutChange):
@@ -112,7 +125,10 @@ class OnlineLearner:
         Raises:
             UnknownDecision: if neither memory nor log holds it.
         """
-        case = self._open.get(decision_id) or self._recall(decision_id, position)
+        kept = self._open.get(decision_id)
+        if kept is not None:
+            return kept.decision, kept.signals
+        case = self._recall(decision_id, position)
         if case is None:
             raise self.unknown(decision_id)
         return case
@@ -131,13 +147,13 @@ class OnlineLearner:
             return
         if any(known.key == signal.key for known in signals):
             return
-        before = read(signals, self.rules, self.standing)
+        kept = self._open.get(decision.id)
+        before = (kept and kept.reading) or read(signals, self.rules, self.standing)
         signals.append(signal)
-        if decision.id not in self._open:
-            self._keep(decision, signals)
         if signal.kind == "tool_valid":
             self.decider.called_tools(decision, signal.value >= 0.5)
         known = read(signals, self.rules, self.standing)
+        self._keep(_Case(decision, signals, known))
         self.decider.learn(decision, known.outcome, before.outcome, head=self._head(decision, position))
         self._latest_at = max(self._latest_at, signal.at)
         if known.opinions != before.opinions:
@@ -209,7 +225,11 @@ class OnlineLearner:
         self.sources.restore(state["sources"])
         self._latest_at = float(state["latest_at"])
 
-    def _keep(self, decision: Decision, signals: list[Signal]) -> None:
-        self._open[decision.id] = (decision, signals)
+    def _keep(self, case: _Case) -> None:
+        self._open[case.decision.id] = case
         if len(self._open) > self.memory:
             self._open.popitem(last=False)
+
+    def _reread(self) -> None:
+        """Whoever reads the signals next reads them by the standing that their sources have by then."""
+        self._open = OrderedDict((name, case._replace(reading=None)) for name, case in self._open.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from armwise.arrays import grown
+from armwise.arrays import grown, subtract_outer
 from armwise.contracts import State, Vector
 from armwise.errors import BadInput
 
@@ -40,9 +40,9 @@ class DifficultyModel:
             self._lost, self._lessons = grown(self._lost, slot + 1), grown(self._lessons, slot + 1)
         usual = (0.3 * self.patience + self._lost[slot]) / (self.patience + self._lessons[slot])
         gain = self._covariance @ vector
-        gain_over = gain / (1.0 + float(vector @ gain))
-        self._covariance -= np.multiply.outer(gain_over, gain)
-        self._weights += gain_over * (1.0 - quality - usual - float(self._weights @ vector))
+        left = 1.0 + float(vector @ gain)
+        subtract_outer(self._covariance, gain, 1.0 / left)
+        self._weights += gain * ((1.0 - quality - usual - float(self._weights @ vector)) / left)
         self._lost[slot] += 1.0 - quality
         self._lessons[slot] += 1.0
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from armwise.arrays import grown, sigmoid
+from armwise.arrays import grown, sigmoid, subtract_outer
 from armwise.contracts import Arm, Experience, Knowledge, Posterior, Slots, State, Vector
 from armwise.errors import BadInput, SnapshotError
 
@@ -130,7 +130,7 @@ class GaussianArms:
             left = 1.0 + curvature * float(vector @ gain)
             if curvature < 0.0:  # never back beyond the prior
                 left = max(left, 1.0 / (1.0 - curvature * float(self._prior_variance @ (vector * vector))))
-            covariance -= np.multiply.outer(gain * (curvature / left), gain)
+            subtract_outer(covariance, gain, curvature / left)
             gain /= left
         mean += gain * pull
         self._lessons += (weight > 0.0) - (taken_back > 0.0)

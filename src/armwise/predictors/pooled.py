@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from armwise.arrays import grown
+from armwise.arrays import grown, subtract_outer
 from armwise.contracts import Slots, State, Vector
 from armwise.errors import BadInput
 
@@ -75,9 +75,9 @@ class PooledLogModel:
         ratio = self._observed[slot] / self._expected[slot]
         target = math.log((value + 0.5) / (max(ratio, 1e-6) * self.typical + 0.5))
         gain = self._covariance @ vector
-        gain_over = gain / (1.0 + float(vector @ gain))
-        self._covariance -= np.multiply.outer(gain_over, gain)
-        self._weights += gain_over * (target - float(self._weights @ vector))
+        left = 1.0 + float(vector @ gain)
+        subtract_outer(self._covariance, gain, 1.0 / left)
+        self._weights += gain * ((target - float(self._weights @ vector)) / left)
         self._ratio[slot] = ratio
 
     def _shape(self, vector: Vector) -> float:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from armwise.arrays import grown, logit, sigmoid
+from armwise.arrays import grown, logit, sigmoid, subtract_outer
 from armwise.contracts import Arm, Experience, Knowledge, Posterior, Slots, State, Vector
 from armwise.errors import BadInput, SnapshotError, unknown
 from armwise.predictors.gaussian import clipped_sigmoid
@@ -170,7 +170,8 @@ class SharedModel:
 
     def _point(self) -> None:
         """What follows from the loadings: each arm's effects, and the squares that make up a score's variance."""
-        self._of = [np.flatnonzero(row) for row in self._loading]
+        self._of: list[list[int]] = [np.flatnonzero(row).tolist() for row in self._loading]
+        self._strengths: list[list[float]] = [row[row != 0.0].tolist() for row in self._loading]
         self._squared = self._loading**2
         if COMMON in self._effects:
             self._squared[:, self._effects.index(COMMON)] = 0.0
@@ -211,35 +212,39 @@ class SharedModel:
         A correction takes the lesson that it replaces out in the same step, to first order.
         """
         vector, slot, weight = self._scale(experience.vector), experience.slot, experience.weight
-        of = self._of[slot]
-        loading = self._loading[slot, of]
-        covariance = self._covariance[of]
-        fitted = clipped_sigmoid(float(loading @ (self._mean[of] @ vector)))
+        of, strengths = self._of[slot], self._strengths[slot]
+        fitted = clipped_sigmoid(float(self._loading[slot] @ (self._mean @ vector)))
         pull, taken_back = weight * (experience.quality - fitted), 0.0
         if experience.replaces is not None:
             taken_back = experience.replaced_weight
             pull -= taken_back * (experience.replaces - fitted)
         elif self.forgetting < 1.0:
-            covariance *= 1.0 / self.forgetting
-            spread = np.sqrt(
-                np.maximum(np.diagonal(covariance, axis1=1, axis2=2) / np.maximum(self._prior[of], 1e-300), 1.0)
-            )
-            covariance /= spread[:, :, None] * spread[:, None, :]
+            self._forget(of)
         curvature = max(fitted * (1.0 - fitted), 1e-3) * (weight - taken_back)
-        gains = (covariance @ vector) * loading[:, None]
+        gains = [(self._covariance[effect] @ vector) * strength for effect, strength in zip(of, strengths, strict=True)]
+        left = 1.0
         if curvature:
-            left = 1.0 + curvature * float(loading @ (gains @ vector))
+            left += curvature * sum(
+                strength * float(gain @ vector) for gain, strength in zip(gains, strengths, strict=True)
+            )
             if curvature < 0.0:  # never back beyond the prior
-                prior = float(loading**2 @ (self._prior[of] @ (vector * vector)))
+                prior = float(self._loading[slot] ** 2 @ (self._prior @ (vector * vector)))
                 left = max(left, 1.0 / (1.0 - curvature * prior))
-            covariance -= gains[:, :, None] * ((curvature / left) * gains[:, None, :])
-            gains /= left
-        if curvature or self.forgetting < 1.0:
-            self._covariance[of] = covariance
-        self._mean[of] += gains * pull
+        for effect, gain in zip(of, gains, strict=True):
+            if curvature:
+                subtract_outer(self._covariance[effect], gain, curvature / left)
+            self._mean[effect] += gain * (pull / left)
         self._lessons += (weight > 0.0) - (taken_back > 0.0)
         if experience.replaces is None:
             self._scale.see(experience.vector)
+
+    def _forget(self, of: list[int]) -> None:
+        """Widen the belief about some effects, never beyond the prior."""
+        for effect in of:
+            covariance = self._covariance[effect]
+            covariance *= 1.0 / self.forgetting
+            spread = np.sqrt(np.maximum(np.diagonal(covariance) / np.maximum(self._prior[effect], 1e-300), 1.0))
+            covariance /= np.multiply.outer(spread, spread)
 
     # ---------------------------------------------------------------------------- what is remembered
 

@@ -34,6 +34,7 @@ class Standardiser:
         self._squares = np.zeros(dimension)
         self._limit = np.full(dimension, 3.0 * (spread or 0.0))
         self._limit[0] = np.inf
+        self._floor = -self._limit
         self._settle()
 
     def __call__(self, contexts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -42,7 +43,7 @@ class Standardiser:
             return contexts
         scaled = (contexts - self._centre) * self._gain
         np.minimum(scaled, self._limit, out=scaled)
-        np.maximum(scaled, -self._limit, out=scaled)
+        np.maximum(scaled, self._floor, out=scaled)
         return scaled
 
     def see(self, context: Vector) -> None:
