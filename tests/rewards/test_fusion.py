@@ -129,6 +129,21 @@ def test_one_client_of_many_cannot_dominate() -> None:
     assert weights == {"user:loud": pytest.approx(0.1 * 900 / (900 * 0.9))}
 
 
+def test_a_client_that_always_says_the_same_is_not_taken_for_noiseless() -> None:
+    rng = np.random.default_rng(0)
+    model = SourceModel()
+    for i in range(1_000):
+        honest = said(f"user:{i % 20}", float(rng.random() < 0.8), KINDS["thumbs_up"].variance)
+        model.learn([honest, said("user:liar", 0.0, KINDS["thumbs_down"].variance)], [])
+    assert model.estimate()["user:liar"].bias < -0.3
+    changes = {change.source: change for change in model.propose(Standing(), at=1.0)}
+    liar = changes["user:liar"]
+    assert liar.offset == 0.0  # what it says is not turned into praise of what it does not damn
+    assert liar.noise is not None
+    assert liar.noise > KINDS["thumbs_down"].variance ** 0.5
+    assert liar.weight < 0.3
+
+
 def test_a_few_clients_are_not_held_down_for_being_few() -> None:
     model = SourceModel()
     for i in range(600):

@@ -14,6 +14,7 @@ quality, as it would be from that source alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -112,13 +113,12 @@ class SourceModel:
             now = holds.get(source, SourceChange(source=source))
             if not now.training:
                 continue
-            worth = found.get(source)
-            exact = self._declared.get(source) == 0.0
+            offset, noise = self._reading(source, found.get(source), now)
             wanted = SourceChange(
                 source=source,
-                offset=now.offset if worth is None or exact else -worth.bias,
+                offset=offset,
                 slope=now.slope,
-                noise=now.noise if worth is None or exact else worth.noise,
+                noise=noise,
                 weight=weights.get(source, 1.0),
                 reason=ESTIMATED,
                 at=at,
@@ -128,6 +128,19 @@ class SourceModel:
         for source in self._mass:
             self._mass[source] *= 0.5  # an older half counts half
         return changes
+
+    def _reading(self, source: str, worth: Worth | None, now: SourceChange) -> tuple[float, float | None]:
+        """Offset and noise by which a source is to be read.
+
+        A client is never believed beyond its declaration, and its bias is counted as noise, not corrected: whoever
+        always says the same looks free of noise, and may change his mind once he is believed.
+        """
+        declared = self._declared.get(source, 0.0)
+        if worth is None or declared == 0.0:
+            return now.offset, now.noise
+        if self.rules.is_client(source):
+            return now.offset, math.sqrt(max(declared, worth.noise**2 + worth.bias**2))
+        return -worth.bias, worth.noise
 
     def estimate(self) -> dict[str, Worth]:
         """Source -> its worth, for those that overlap with another."""
