@@ -100,6 +100,7 @@ def test_probabilities_are_over_the_action_set_alone(setting: Setting, lessons: 
             choice = policy.choose(x, chosen, np.full(len(chosen), 0.1), seed=SEED)
             check(choice.probabilities, len(chosen))
             assert choice.quality.shape == (len(chosen),)
+            assert ((choice.quality >= 0) & (choice.quality <= 1)).all()
             assert choice.method.partition(":")[0] in ("exact", "quadrature", "draws")
 
 
