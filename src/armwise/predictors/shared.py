@@ -186,7 +186,8 @@ class SharedModel:
         """Belief about each arm's score, less what is uncertain of all arms alike."""
         vector = self._scale(vector)
         mean = self._loading @ (self._mean @ vector)
-        variance = self._squared @ ((self._covariance @ vector) @ vector)
+        rows = self._covariance.reshape(-1, self.dimension)  # one long product is faster than many short ones
+        variance = self._squared @ ((rows @ vector).reshape(self._mean.shape) @ vector)
         if slots.size != self.arms:
             mean, variance = mean[slots], variance[slots]
         return Posterior(mean, np.sqrt(np.maximum(variance, 0.0)), True)  # rounding may go below zero

@@ -41,7 +41,8 @@ class Standardiser:
         """Contexts of shape (..., dimension) on the common scale."""
         if self.spread is None:
             return contexts
-        scaled = (contexts - self._centre) * self._gain
+        scaled = contexts - self._centre
+        scaled *= self._gain
         np.minimum(scaled, self._limit, out=scaled)
         np.maximum(scaled, self._floor, out=scaled)
         return scaled
