@@ -8,7 +8,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check format bench clean
+.PHONY: peers bench-gateway demo test check format bench clean
 
 demo: $(BIN)/.installed
 	$(BIN)/armwise demo
@@ -28,8 +28,20 @@ format: $(BIN)/.installed-dev
 bench: $(BIN)/.installed-bench
 	$(BIN)/python benchmarks/spine.py
 
+# LiteLLM pins much of what others use: it gets an environment of its own.
+peers: .venv-peers/.installed
+
+bench-gateway: $(BIN)/.installed-bench .venv-peers/.installed
+	$(BIN)/python benchmarks/gateway.py
+	$(BIN)/python benchmarks/answer.py
+
+.venv-peers/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --editable . 'litellm[proxy]'
+	@touch $@
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -54,6 +54,7 @@ from armwise.policies import make_policy
 from armwise.predictors import DifficultyModel
 from armwise.predictors.cost import usd_per_token
 from armwise.providers.blocking import BackgroundLoop
+from armwise.providers.breaker import BreakerSettings
 from armwise.providers.client import ProviderClient
 from armwise.providers.prices import price
 from armwise.providers.retry import RetryPolicy
@@ -336,7 +337,11 @@ class Router:
     @cached_property
     def orchestrator(self) -> Orchestrator:
         """Calls what was decided on."""
-        client = self._client or ProviderClient((), keys=os.environ, retry=_RETRY)
+        client = self._client
+        if client is None:  # who is silent for as long as an arm may take has failed
+            patience_s = (self._fallback or Fallback()).arm_timeout_s
+            breaker = BreakerSettings(hung_s=min(BreakerSettings().hung_s, 0.9 * patience_s))
+            client = ProviderClient((), keys=os.environ, retry=_RETRY, breaker=breaker)
         return Orchestrator(
             self, client, fallback=self._fallback, on_answer=None if self.judging is None else self._judge_answer
         )

@@ -131,6 +131,19 @@ def test_budgets_are_set_while_it_serves_and_a_hard_stop_holds(guarded: Served) 
     admin.close()
 
 
+def test_policies_are_promoted_and_rolled_back_by_the_admin(guarded: Served) -> None:
+    admin = httpx.Client(base_url=guarded.url, headers=bearer(ADMIN))
+    assert admin.get("/admin/rollout").json()["trial"] is None
+    response = admin.post("/admin/promote", json={"version": "none"})
+    assert response.status_code == 400  # a log in memory has no registry
+    assert "registry" in response.json()["error"]["message"]
+    assert admin.post("/admin/promote", json={"versio": "v1"}).status_code == 400
+    assert admin.post("/admin/promote", json={"version": "v1", "share": "all"}).status_code == 400
+    assert admin.post("/admin/rollback").status_code == 400
+    assert guarded.http.post("/admin/rollback", headers=bearer(ACME)).status_code == 403
+    admin.close()
+
+
 def test_labels_raise_and_lower_only_who_may(serve: Serve) -> None:
     tenants = [
         {"name": "plain", "keys": ["env:PLAIN"]},

@@ -20,7 +20,7 @@ from armwise.config.router import RouterConfig
 from armwise.errors import ConfigError, unknown
 
 PREFIX = "ARMWISE_"
-_RESERVED = frozenset({"DATA"})
+_RESERVED = frozenset({"DATA", "NODE", "PEERS"})
 """Variables with our prefix that are not settings."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import asdict
 from typing import Any
@@ -16,6 +17,8 @@ from armwise.errors import BadInput, unknown
 from armwise.gateway.door import Door
 from armwise.gateway.exchange import Exchange
 from armwise.router import Router
+
+_PROMOTION = ("version", "stage", "share")
 
 
 class Admin:
@@ -83,9 +86,33 @@ class Admin:
         self._router.remove_budget(_name(exchange))
         await self.budgets(exchange)
 
+    async def rollout(self, exchange: Exchange) -> None:
+        """``GET /admin/rollout``: which policy serves, and what is tried beside it."""
+        await _answer(exchange, self._router.rollout())
+
+    async def promote(self, exchange: Exchange) -> None:
+        """``POST /admin/promote``: ``{"version", "stage": "full" | "canary" | "shadow", "share"}``."""
+        body = await self._door.body(exchange)
+        for name in body:
+            if name not in _PROMOTION:
+                raise BadInput(unknown("field", name, _PROMOTION))
+        version, stage, share = body.get("version"), body.get("stage", "full"), body.get("share", 0.0)
+        if not isinstance(version, str) or not isinstance(stage, str):
+            raise BadInput("promoting needs a version of the registry; version and stage are strings")
+        if isinstance(share, bool) or not isinstance(share, (int, float)):
+            raise BadInput(f"share must be a number, got {type(share).__name__}")
+        # it reads the policy from the disk: not on the event loop
+        await asyncio.to_thread(self._router.promote, version, stage=stage, share=float(share))
+        await self.rollout(exchange)
+
+    async def rollback(self, exchange: Exchange) -> None:
+        """``POST /admin/rollback``: take off what is tried, or go back to what served before."""
+        await asyncio.to_thread(self._router.rollback, by=f"admin {exchange.caller.key_id}")
+        await self.rollout(exchange)
+
 
 async def _answer(exchange: Exchange, told: dict[str, Any]) -> None:
-    await exchange.whole(200, json.dumps(told).encode(), {})
+    await exchange.whole(200, json.dumps(told, default=str).encode(), {})
 
 
 def _name(exchange: Exchange) -> str:
