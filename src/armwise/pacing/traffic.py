@@ -64,11 +64,8 @@ class Traffic:
         part = second / _SLOT_S - slot
         usual = self._usual
         to_come = (1.0 - part) * usual[slot] + sum(usual[slot + 1 :])
-        if day_of(at) == self._day:
-            gone = part * usual[slot] + sum(usual[:slot])
-            came = sum(self._today)
-        else:
-            gone = came = 0.0
+        gone = part * usual[slot] + sum(usual[:slot])
+        came = sum(self._today) if day_of(at) == self._day else 0.0
         level = (came + 20.0) / (gone + 20.0)
         soon = min(DAY - second, 600.0) / max(self._gap_s, 1e-3)  # what is a quiet hour most days need not be one today
         return max(level * to_come, soon, 1.0)
