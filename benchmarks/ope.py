@@ -16,7 +16,8 @@ ranking   RMSE on a classification set turned into a bandit (scikit-learn's digi
           target and one far from it, beside the published order.
 
 obp (0.5.7) wants its own environment: pip install --no-deps --ignore-requires-python obp==0.5.7, then numpy scipy
-pandas scikit-learn tqdm pyyaml; torch, which its estimators here never call, is replaced by empty modules.
+pandas scikit-learn tqdm pyyaml matplotlib seaborn; torch, which its estimators here never call, is replaced by empty
+modules.
 """
 
 import argparse
@@ -40,23 +41,30 @@ MEAN_ESTIMATORS = ("ips", "dr")
 
 
 def load_world():
-    """Scores [n, K], features [n, d] and arm names of the real table."""
+    """Scores [n, K], features [n, d], arm names, and costs [n, K] as shares of the dearest arm's mean, of the table."""
     import pyarrow.parquet as pq
 
     path = DATA / "mmlu_pro.parquet"
     if not path.exists():
         sys.exit(f"no {path}; set ARMWISE_DATA to the folder of outcome tables")
-    table = pq.read_table(path, columns=["prompt_id", "task", "model", "score", "input_tokens"]).to_pandas()
+    table = pq.read_table(
+        path, columns=["prompt_id", "task", "model", "score", "input_tokens", "cost_est_usd"]
+    ).to_pandas()
     scores = table.pivot(index="prompt_id", columns="model", values="score")
     first = table.drop_duplicates("prompt_id").set_index("prompt_id").loc[scores.index]
     tasks = sorted(first["task"].unique())
     one_hot = (first["task"].to_numpy()[:, None] == np.array(tasks[1:])).astype(float)
     length = np.log1p(first["input_tokens"].to_numpy())
     features = np.column_stack([one_hot, (length - length.mean()) / length.std()])
-    return scores.to_numpy(), features, tuple(str(name) for name in scores.columns)
+    costs = table.pivot(index="prompt_id", columns="model", values="cost_est_usd").to_numpy()
+    return scores.to_numpy(), features, tuple(str(name) for name in scores.columns), costs / costs.mean(axis=0).max()
 
 
-def trained(features, scores, lessons, seed):
+COST_WEIGHT = 0.06
+"""Points of quality per mean cost of the dearest arm: enough that the policies send prompts to more than one arm."""
+
+
+def trained(features, scores, costs, lessons, seed):
     """The default policy and its greedy arm on every prompt, after ``lessons`` uniformly explored ones."""
     from armwise.contracts import Arm, Experience, Model
     from armwise.policies import make_policy
@@ -70,20 +78,26 @@ def trained(features, scores, lessons, seed):
     for i in rng.integers(0, n, lessons):
         slot = int(rng.integers(k))
         policy.learn(Experience(vectors[i], slot, float(scores[i, slot]), 1.0 / k))
-    slots, nothing = np.arange(k), np.zeros(k)
-    choices = [policy.choose(vector, slots, nothing, seed=0) for vector in vectors]
+    slots, penalties = np.arange(k), COST_WEIGHT * costs
+    choices = [policy.choose(vector, slots, taken, seed=0) for vector, taken in zip(vectors, penalties, strict=True)]
     probabilities = np.array([choice.probabilities for choice in choices])
-    greedy = np.array([choice.quality.argmax() for choice in choices])
+    greedy = np.array([choice.quality for choice in choices]) - penalties
+    greedy = greedy.argmax(axis=1)
     return probabilities / probabilities.sum(axis=1, keepdims=True), greedy
 
 
-def policies(features, scores):
-    """Behaviour and target tables [n, K]; targets come from a policy that learned from other rows, and longer."""
+def policies(features, scores, costs):
+    """Behaviour and target tables [n, K]; targets come from a policy that learned from other rows, and longer.
+
+    The default logs while it still explores, after 300 lessons. Once it is sure, its log cannot answer, and the verdict
+    says so (the report counts verdicts). With a floor under every arm it can.
+    """
     k = scores.shape[1]
-    default, greedy = trained(features, scores, 1000, 1)
-    later, later_greedy = trained(features, scores, 3000, 2)
+    default, greedy = trained(features, scores, costs, 300, 1)
+    later, later_greedy = trained(features, scores, costs, 3000, 2)
     uniform = np.full(scores.shape, 1.0 / k)
     behaviours = {"uniform": uniform, "epsilon-greedy 0.2": 0.8 * np.eye(k)[greedy] + 0.2 / k, "default": default}
+    behaviours["default, 2% floor"] = 0.98 * default + 0.02 / k
     return behaviours, {"greedy": np.eye(k)[later_greedy], "default": later}
 
 
@@ -95,9 +109,14 @@ def coverage(args):
     from armwise.evaluation.intervals.betting import LOG_PRIOR, STAKES
     from armwise.evaluation.outcome_models import RidgeOutcome
 
-    scores, features, arms = load_world()
-    behaviours, targets = policies(features, scores)
+    scores, features, arms, costs = load_world()
+    behaviours, targets = policies(features, scores, costs)
     truth = {name: float((table * scores).sum(axis=1).mean()) for name, table in targets.items()}
+    for kind, tables in (("logging", behaviours), ("target", targets)):
+        for name, table in tables.items():
+            shares = sorted(zip(table.mean(axis=0), arms, strict=True), reverse=True)
+            mix = ", ".join(f"{arm} {share:.0%}" for share, arm in shares if share >= 0.01)
+            print(f"{kind} {name}: {mix}")
     print(f"truth: {truth}; logged value: { {b: float((t * scores).sum(1).mean()) for b, t in behaviours.items()} }")
     out = []
     for behaviour, logging in behaviours.items():
@@ -112,7 +131,7 @@ def coverage(args):
                 chosen = [TargetPolicy(name=name, probabilities=targets[name][rows]) for name in targets]
                 q = cross_fit(feedback, chosen, RidgeOutcome())
                 for name in ESTIMATORS:
-                    if name == "replay" and behaviour == "default":
+                    if name == "replay" and behaviour.startswith("default"):
                         continue  # one huge weight bound, nothing accepted
                     result = evaluate(
                         feedback,
@@ -554,7 +573,7 @@ def main():
     parser.add_argument("command", choices=commands)
     parser.add_argument("--replications", type=int, default=500)
     parser.add_argument("--rows", type=int)
-    parser.add_argument("--behaviour", help="only this logging policy: uniform, epsilon-greedy 0.2, default")
+    parser.add_argument("--behaviour", help="only this logging policy, by its name in the report")
     parser.add_argument("--obp", help="python of an environment that has obp 0.5.7")
     parser.add_argument("--obp-replications", type=int, default=100)
     parser.add_argument("--json", help="write the figures here")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,7 +50,7 @@ def serve(
     return seen
 
 
-def make_router(path: Path | None, policy: Any = None, **settings: Any) -> Router:
+def make_router(path: Any, policy: Any = None, **settings: Any) -> Router:
     return Router(
         settings.pop("models", MODELS),
         log=path,

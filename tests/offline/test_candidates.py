@@ -14,7 +14,8 @@ from armwise.features import TextEncoder, VectorEncoder
 from armwise.log import open_reader
 from armwise.log.reading import Reading
 from armwise.offline import constant, fresh, from_config, from_snapshot, pool_of, read_rows
-from armwise.offline.candidates import same_rows
+from armwise.offline.candidates import _policy_of, same_rows
+from armwise.policies import POLICIES, make_policy
 from armwise.registry import SnapshotStore
 from logged_service import make_router, serve
 
@@ -121,3 +122,11 @@ def test_rows_are_grouped_by_action_set(arms: int) -> None:
     assert sorted(np.concatenate([at for _, at in found])) == list(range(200))
     for which, at in found:
         assert (table[at] == which).all()
+
+
+@pytest.mark.parametrize("name", sorted(POLICIES))
+def test_a_snapshot_of_any_policy_can_be_built_anew(name: str) -> None:
+    policy = make_policy(name, dimension=4, **({"arm": "m"} if name == "fixed" else {}))
+    assert dict(_policy_of(policy.spec, 4).spec) == dict(policy.spec)
+    with pytest.raises(SnapshotError, match="cannot be built"):
+        _policy_of({**policy.spec, "from_the_future": 1}, 4)

@@ -1,7 +1,12 @@
 """Studies: read whole, run once, resumed where they stopped, and summed up in pairs."""
 
 import json
+import os
 import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from itertools import pairwise
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,6 +17,7 @@ from armwise.simulation import load_study, parse_study, replay, run_study
 from armwise.simulation.study import make_world
 from armwise.simulation.summary import interval, plain, savings, summarise
 from armwise.simulation.sweep import run_cells
+from armwise.simulation.worlds import TableWorld
 
 DATA = {
     "question": "Does it   learn?",
@@ -170,7 +176,7 @@ def test_savings_want_three_trade_offs(tmp_path):
 def test_the_command_writes_results_and_report_and_prints_json_last(tmp_path, capsys):
     path = tmp_path / "toy.yaml"
     path.write_text(json.dumps({**DATA, "seeds": 2}))
-    result = run_study(path, json=True, jobs=1, backend="sequential")
+    result = run_study(path, json=True, jobs=1, backend="sequential", write_up=tmp_path / "toy.md")
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert printed["cells"] == result.cells == 24
     assert printed["summary"][0]["quality"][0] == result.summary[0]["quality"].mean
@@ -179,3 +185,41 @@ def test_the_command_writes_results_and_report_and_prints_json_last(tmp_path, ca
     for words in ("Does it learn?", "calm: regret", "new: where the requests went", "gain on thompson"):
         assert words in html
     assert "<script src" not in html
+    text = (tmp_path / "toy.md").read_text()
+    first = result.summary[0]
+    assert f"| calm | thompson | 0 | {first['quality'].text()} |" in text
+    assert "Does it learn?" in text
+    assert "24 replays of 300 rounds" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "package"), [("ray", "ray"), ("dask", "distributed")])
+def test_a_local_cluster_gives_what_one_process_gives(backend, package, tmp_path):
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed: pip install 'armwise[{backend}]'")
+    data = {**DATA, "seeds": 1}
+    (tmp_path / "toy.yaml").write_text(json.dumps(data))
+    env = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
+    main = "from armwise.cli import main; main()"
+    arguments = ["simulate", "toy.yaml", "--backend", backend, "--jobs", "2", "--out", "there", "--json"]
+    command = [sys.executable, "-c", main, *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=240, check=False)
+    assert ran.returncode == 0, ran.stderr[-2_000:]
+    columns = ["world", "policy", "value", "seed", "quality", "cost_usd", "regret"]
+    alone = run_cells(parse_study(data), tmp_path / "here", backend="sequential").select(columns)
+    assert pq.read_table(tmp_path / "there" / "results.parquet").select(columns).equals(alone)
+
+
+def test_the_order_of_traffic_is_declared(table):
+    given = TableWorld(table, order="given").episode(3)
+    assert [c.task for c in given.contexts] == list(table.tasks)
+    by_task = [c.task for c in TableWorld(table, order="by_task").episode(3).contexts]
+    assert sum(a != b for a, b in pairwise(by_task)) == 1  # two tasks, one change
+    shuffled = [c.task for c in TableWorld(table).episode(3).contexts]
+    assert sorted(shuffled) == sorted(by_task)
+    with pytest.raises(BadInput, match="unknown order 'sorted'"):
+        TableWorld(table, order="sorted")
+    with pytest.raises(ConfigError, match=r"worlds\[0\]: unknown order 'by_tsk'; did you mean 'by_task'"):
+        study(worlds=[{"kind": "packaged", "order": "by_tsk"}])
+    with pytest.raises(ConfigError, match="a log is as it is"):
+        study(worlds=[{"kind": "log", "path": "x", "nuisances": [{"kind": "season"}]}])

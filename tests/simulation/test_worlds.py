@@ -109,7 +109,9 @@ def test_the_judge_misses_delays_and_errs_but_truth_stays():
 
 def test_a_judge_that_never_speaks_teaches_no_quality():
     """No feedback is not a quality of zero: with nothing judged, the policy stays at its prior."""
-    run = replay(troubled(Judge(missing=1.0)), policy={"name": "thompson", "horizon": 1e9}, seed=0)
+    run = replay(
+        troubled(Judge(missing=1.0)), policy={"name": "thompson", "engine": "logistic", "horizon": 1e9}, seed=0
+    )
     shares = list(run.shares.values())
     assert min(shares) > 0.15
 

@@ -6,6 +6,7 @@ import typer
 
 from armwise.cli.demo import demo
 from armwise.cli.doctor import doctor
+from armwise.cli.evaluate import evaluate
 from armwise.cli.feedback import feedback
 from armwise.cli.key import key
 from armwise.cli.log import app as log
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (demo, route, simulate, doctor, serve, key):
+for command in (demo, route, simulate, evaluate, doctor, serve, key):
     app.command()(command)
 app.add_typer(feedback)
 app.add_typer(log, name="log")

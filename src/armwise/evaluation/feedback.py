@@ -34,7 +34,8 @@ class LoggedFeedback:
             bound on its weights and the truth of the propensities are known and not guessed.
         observation_probability: outcome name -> [n], the probability in (0, 1] that the outcome would be seen (judged,
             arrived) given context and arm. Needed for every outcome that has a NaN: rows that were seen are weighted by
-            its inverse. Use ones to state that censoring is a coin toss unrelated to context, arm and outcome.
+            its inverse. A constant, the share that was seen, states that censoring is a coin toss unrelated to context,
+            arm and outcome.
         bounds: outcome name -> (lowest, highest) possible value. Finite-sample and anytime-valid intervals need it.
         minimum_propensity: the floor that the logging policy kept on every eligible arm, if it kept one.
         slices: name -> [n] labels, for overlap by slice.
@@ -140,7 +141,8 @@ class LoggedFeedback:
             if missing and name not in given:
                 raise BadInput(
                     f"outcome {name!r} is missing in {missing} of {n} rows; censored rows are not zeros: give "
-                    f"observation_probability[{name!r}] (ones, if missing has nothing to do with context, arm or value)"
+                    f"observation_probability[{name!r}] "
+                    "(the share seen, if that has nothing to do with context, arm or value)"
                 )
         object.__setattr__(self, "observation_probability", given or None)
 

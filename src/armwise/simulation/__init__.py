@@ -9,15 +9,15 @@ from armwise.simulation.baselines import Frontier, hull, spend_saved_at
 from armwise.simulation.command import StudyResult, run_study
 from armwise.simulation.episode import Episode, World
 from armwise.simulation.frontier import frontiers, mean_frontier
-from armwise.simulation.logged import LoggedRun, replay_logged
 from armwise.simulation.replay import Run, replay, replay_router
 from armwise.simulation.study import Study, load_study, parse_study
 from armwise.simulation.table import OutcomeTable
+from armwise.simulation.worlds import LoggedWorld
 
 __all__ = [
     "Episode",
     "Frontier",
-    "LoggedRun",
+    "LoggedWorld",
     "OutcomeTable",
     "Run",
     "Study",
@@ -29,7 +29,6 @@ __all__ = [
     "mean_frontier",
     "parse_study",
     "replay",
-    "replay_logged",
     "replay_router",
     "run_study",
     "spend_saved_at",

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from armwise.simulation.markdown import markdown
 from armwise.simulation.report import write_report
 from armwise.simulation.study import Study, load_study
 from armwise.simulation.summary import plain, savings, summarise
@@ -40,6 +41,7 @@ def run_study(
     json: bool = False,
     jobs: int | None = None,
     backend: str = "loky",
+    write_up: str | Path | None = None,
     console: Console | None = None,
 ) -> StudyResult:
     """Run a study, or what is left of it.
@@ -50,6 +52,7 @@ def run_study(
         json: print one JSON object last; all else then goes to standard error.
         jobs: processes; by default one per core.
         backend: of joblib, by name.
+        write_up: a Markdown file to put the result in: question, tables with intervals, how to repeat it.
 
     Raises:
         ConfigError: on a study that does not hold together.
@@ -89,6 +92,8 @@ def run_study(
         summary=summary,
         saved_at_95=saved,
     )
+    if write_up is not None:
+        Path(write_up).write_text(markdown(plan, results, source=None if isinstance(study, Study) else Path(study)))
     _show(plan, result, console)
     if json:
         print(jsonlib.dumps(plain(asdict(result)), allow_nan=False))
@@ -110,6 +115,8 @@ def _show(plan: Study, result: StudyResult, console: Console) -> None:
             "" if gain is None else f"{1e3 * gain.mean:+.1f} ± {1e3 * gain.half:.1f}",
         )
     console.print(board)
+    plan_seeds = len(plan.seeds)
     for row in result.saved_at_95:
-        console.print(f"{row['world']}, {row['policy']}: {row['saved'].text(1)}% of spend saved at 95% of the best")
+        said = "never reached" if row["missed"] == plan_seeds else f"{row['saved'].text(1)}% of spend saved"
+        console.print(f"{row['world']}, {row['policy']}: {said} at 95% of the best arm's quality")
     console.print(f"\nresults  {result.results}\nreport   {result.report}")

@@ -13,9 +13,25 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from armwise.contracts import Context, Model, PoolChange
+from armwise.contracts import Context, Model, PoolChange, Vector
 from armwise.errors import BadInput
 from armwise.simulation.table import Matrix
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoggedFeedback:
+    """Of an episode whose outcomes come from a log: only the logged arm's are known, NaN stands for the others.
+
+    A round counts where the policy draws the logged arm and ``accepted`` says so; see
+    :mod:`armwise.simulation.worlds.logged`.
+    """
+
+    arm: npt.NDArray[np.int64]
+    """Shape (rounds,): column of the logged arm."""
+    propensity: Vector
+    accepted: npt.NDArray[np.bool_]
+    actions: Sequence[frozenset[str]]
+    """The arms that were eligible in each round."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,6 +61,8 @@ class Episode:
     """Round -> arm -> why it is out of use from here, or None: it is back."""
     late: frozenset[str] = frozenset()
     """Arms that are not in the pool at the start."""
+    feedback: LoggedFeedback | None = None
+    """Where outcomes come from a log; None where those of every arm are known."""
 
     def __post_init__(self) -> None:
         shape = len(self.contexts), len(self.models)
@@ -67,10 +85,26 @@ class Episode:
         """Length of the contexts."""
         return len(self.contexts[0].vector)
 
+    def arm_means(self) -> tuple[Vector, Vector]:
+        """Mean quality and mean cost of every arm; of a log, weighted by inverse propensity (0 of an unseen arm)."""
+        if self.feedback is None:
+            return self.score.mean(axis=0), self.cost_usd.mean(axis=0)
+        arms, arm, weight = len(self.models), self.feedback.arm, 1.0 / self.feedback.propensity
+        every = np.arange(len(arm))
+
+        def mean(values: Vector) -> Vector:
+            known = ~np.isnan(values)
+            mass = np.bincount(arm[known], weights=weight[known], minlength=arms)
+            total = np.bincount(arm[known], weights=weight[known] * values[known], minlength=arms)
+            return np.asarray(total / np.where(mass > 0, mass, 1.0))
+
+        return mean(self.score[every, arm]), mean(self.cost_usd[every, arm])
+
     @property
     def cost_ref_usd(self) -> float:
         """Mean cost of the arm with the highest mean quality: the unit of cost weights here."""
-        return float(self.cost_usd[:, self.score.mean(axis=0).argmax()].mean())
+        quality, cost_usd = self.arm_means()
+        return float(cost_usd[quality.argmax()]) or 1e-3
 
 
 class World(Protocol):

@@ -26,7 +26,7 @@ grid-template-columns:repeat(auto-fit,minmax(210px,1fr));gap:14px;margin:0 0 18p
 border:1px solid var(--line);border-radius:14px;padding:16px 20px}.card b{display:block;font-size:30px;line-height:1.2;
 color:var(--accent)}.card span{color:var(--muted);font-size:14px}.scroll{overflow-x:auto}table{border-collapse:collapse;
 width:100%;font-size:14px}th,td{text-align:right;padding:7px 10px;border-bottom:1px solid var(--line);
-font-variant-numeric:tabular-nums}th{color:var(--muted);font-weight:600}th:first-child,td:first-child,.text{text-align:left}
+font-variant-numeric:tabular-nums;vertical-align:top}small{color:var(--muted);white-space:nowrap}th{color:var(--muted);font-weight:600}th:first-child,td:first-child,.text{text-align:left}
 pre{background:#0f172a;color:#e2e8f0;border-radius:10px;padding:14px 16px;overflow:auto;font-size:13px;margin:0}
 footer{color:var(--muted);font-size:13px;margin-top:28px}
 """
@@ -51,11 +51,11 @@ class Page:
         self._section(title, text, as_div(figure))
 
     def table(self, title: str, text: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        words = [any(not _number(row[i]) for row in rows) for i in range(len(header))]
+        words = [any(row[i] and not _number(row[i]) for row in rows) for i in range(len(header))]
         kind = [" class='text'" if word else "" for word in words]
         head = "".join(f"<th{k}>{escape(name)}</th>" for k, name in zip(kind, header, strict=True))
         body = "".join(
-            "<tr>" + "".join(f"<td{k}>{escape(cell)}</td>" for k, cell in zip(kind, row, strict=True)) + "</tr>"
+            "<tr>" + "".join(f"<td{k}>{_cell(cell)}</td>" for k, cell in zip(kind, row, strict=True)) + "</tr>"
             for row in rows
         )
         self._section(title, text, f"<div class='scroll'><table><tr>{head}</tr>{body}</table></div>")
@@ -86,6 +86,12 @@ class Page:
         self._parts.append(f"<section><h2>{escape(title)}</h2>{note}{inner}</section>")
 
 
+def _cell(text: str) -> str:
+    """Escaped; what follows a line break is set small below."""
+    first, _, rest = text.partition("\n")
+    return escape(first) + (f"<br><small>{escape(rest)}</small>" if rest else "")
+
+
 def _number(text: str) -> bool:
     """Whether a cell holds a number, to be set flush right."""
-    return bool(text) and text[0] in "+-.0123456789" and " to " not in text
+    return bool(text) and text[0] in "+-–.0123456789" and " to " not in text

@@ -93,7 +93,7 @@ def frontier(
                 y=curve.quality[order],
                 name=curve.name,
                 mode="lines+markers" if i == 0 or len(order) == 1 else "lines",
-                line={"width": 3.5} if i == 0 else {"width": 2, "dash": "dash" if curve.name == "hull" else "dot"},
+                line=_frontier_line(i, curve.name),
                 marker={"size": 8},
             )
         )
@@ -115,6 +115,12 @@ def frontier(
         figure.update_yaxes(range=[0.93 * target, 1.1 * target])
         figure.add_hline(y=target, line={"color": MUTED, "width": 1}, annotation_text="95% of the best model")
     return style(figure, x="USD per 1,000 requests", y="mean quality", height=460)
+
+
+def _frontier_line(place: int, name: str) -> dict[str, Any]:
+    if name == "hull":
+        return {"width": 2, "dash": "dash", "color": MUTED}
+    return {"width": 3.5} if place == 0 else {"width": 2, "dash": "dot"}
 
 
 def arm_shares(run: Run, *, blocks: int = 60) -> go.Figure:

@@ -7,7 +7,7 @@ Two paths run the very same decision code: :func:`replay` drives the decider alo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,8 +41,15 @@ class Run:
     quality: Vector
     """True quality of the drawn arm."""
     cost_usd: Vector
+    weights: Vector
+    """Points of quality per USD that were in force."""
     regret: Vector
     """Utility of the best fixed arm in hindsight less that of the drawn arm: below zero where the context has paid."""
+    offered: int = 0
+    """Rounds of the episode; of a log, more than were accepted."""
+    off_policy: tuple[float, float, float] | None = None
+    """Of a log: mean quality as the policy learned, over all its rounds, and the ends of its normal 95% interval
+    (self-normalised weights; what the policy knew in a round depends on earlier ones only)."""
 
     def __len__(self) -> int:
         return len(self.arm)
@@ -53,7 +60,7 @@ class Run:
 
     @property
     def mean_cost_usd(self) -> float:
-        return float(self.cost_usd.mean())
+        return float(np.nanmean(self.cost_usd)) if np.isfinite(self.cost_usd).any() else float("nan")
 
     @property
     def shares(self) -> dict[str, float]:
@@ -122,7 +129,9 @@ def _drive(
     request = Request()
     draw_seed = (seed * 0x2545F4914F6CDD1D + 1) & _MASK
     changes, outages, delays = episode.changes, episode.outages, episode.delay.tolist()
-    judged, cost = episode.judged, episode.cost_usd
+    judged, cost, feedback = episode.judged, episode.cost_usd, episode.feedback
+    counted = np.ones(rounds, dtype=bool) if feedback is None else np.zeros(rounds, dtype=bool)
+    ratio = np.zeros(rounds)
     for t, context in enumerate(episode.contexts):
         if t in changes:
             for change in changes[t]:
@@ -133,15 +142,23 @@ def _drive(
         if t in waiting:
             for late in waiting.pop(t):
                 decider.learn(*late)
+        if feedback is not None:
+            request = Request(arms=feedback.actions[t])
         decision = decider.decide(request, context, id=str(t), at=float(t), seed=draw_seed)
         draw_seed = (draw_seed + _GOLDEN) & _MASK
-        decider.decided(decision)
         k = column[decision.arm]
+        if feedback is not None:
+            logged = int(feedback.arm[t])
+            ratio[t] = decision.probabilities.get(episode.arms[logged], 0.0) / feedback.propensity[t]
+            if k != logged or not feedback.accepted[t]:
+                continue  # the log does not say what would have come of it
+            counted[t] = True
+        decider.decided(decision)
         chosen[t] = k
         propensity[t] = decision.propensity
         weights[t] = decision.trade.cost_weight / decision.trade.cost_ref_usd
         quality = float(judged[t, k])
-        billed = float(cost[t, k])
+        billed = float(cost[t, k]) if cost[t, k] == cost[t, k] else None
         if quality != quality:  # NaN: never judged
             decider.learn(decision, Outcome(cost_usd=billed), _NOTHING)
         elif delays[t]:
@@ -153,7 +170,8 @@ def _drive(
             decider.learn(decision, Outcome(cost_usd=billed, quality=quality), _NOTHING)
         if on_round is not None:
             on_round(t, decision)
-    return _run(episode, str(settings["name"]), seed, chosen, propensity, weights)
+    run = _run(episode, str(settings["name"]), seed, chosen, propensity, weights)
+    return run if feedback is None else _of_log(episode, run, counted, ratio)
 
 
 class Routes(Protocol):
@@ -199,6 +217,7 @@ def _run(
     utility = episode.score - episode.cost_usd * weights[:, None]
     fixed = utility[:, utility.mean(axis=0).argmax()]
     return Run(
+        offered=len(chosen),
         world=episode.name,
         policy=policy,
         seed=seed,
@@ -207,5 +226,30 @@ def _run(
         propensity=propensity,
         quality=episode.score[every, chosen],
         cost_usd=episode.cost_usd[every, chosen],
+        weights=weights,
         regret=fixed - utility[every, chosen],
+    )
+
+
+def _of_log(episode: Episode, run: Run, counted: npt.NDArray[np.bool_], ratio: Vector) -> Run:
+    """The accepted rounds of a run over a log, and what all its rounds say. Regret is against estimated means."""
+    assert episode.feedback is not None
+    outcome = episode.score[np.arange(len(counted)), episode.feedback.arm]
+    total = float(ratio.sum())
+    mean = float(ratio @ outcome / total) if total else float("nan")
+    error = ratio * (outcome - mean) * (len(ratio) / total) if total else ratio
+    half = 1.96 * float(error.std() / np.sqrt(len(error)))
+    quality, cost_usd = run.quality[counted], run.cost_usd[counted]
+    weight = run.weights[counted]
+    means, costs = episode.arm_means()
+    fixed = int((means - costs * float(weight.mean() if len(weight) else 0.0)).argmax())
+    return replace(
+        run,
+        arm=run.arm[counted],
+        propensity=run.propensity[counted],
+        quality=quality,
+        cost_usd=cost_usd,
+        weights=weight,
+        regret=(means[fixed] - weight * costs[fixed]) - (quality - weight * np.nan_to_num(cost_usd)),
+        off_policy=(mean, mean - half, mean + half),
     )

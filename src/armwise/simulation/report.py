@@ -11,10 +11,15 @@ import plotly.graph_objects as go
 import pyarrow as pa
 
 from armwise.simulation import plots
-from armwise.simulation.baselines import Frontier
+from armwise.simulation.baselines import Frontier, hull_of
 from armwise.simulation.page import Page
 from armwise.simulation.study import Study
 from armwise.simulation.summary import savings, summarise
+
+_AGAINST = {
+    "cost_weight": "Against the utility of the best fixed arm in hindsight",
+    "budget": "Against the quality of the best random mix of two arms at the same budget, in hindsight",
+}
 
 
 def write_report(study: Study, results: pa.Table, path: Path) -> Path:
@@ -49,8 +54,8 @@ def write_report(study: Study, results: pa.Table, path: Path) -> Path:
         middle = [row for row in part if row["value"] == value]
         page.figure(
             f"{name}: regret",
-            f"Against the best fixed arm in hindsight, cumulative, at {kind} {value:g}; below zero, the context "
-            "has paid. Bands: 95% interval of the mean over seeds.",
+            f"{_AGAINST[study.setting]}, cumulative, at {kind} {value:g}; below zero, the context has paid. Bands: 95% "
+            "interval of the mean over seeds.",
             plots.bands(
                 {
                     label: [np.array(row["curve_regret"]) for row in middle if row["policy"] == label]
@@ -84,40 +89,45 @@ def write_report(study: Study, results: pa.Table, path: Path) -> Path:
 def _cells(row: Mapping[str, Any]) -> list[str]:
     cost = row["cost_usd"]
     gain = row["gain"]
-    return [
-        row["world"],
-        row["policy"],
-        f"{row['value']:g}",
+    texts = [
         row["quality"].text(),
         type(cost)(1e3 * cost.mean, 1e3 * cost.half).text(),
         row["above_hull"].text(),
         row["regret"].text(),
         type(gain)(1e3 * gain.mean, 1e3 * gain.half).text(1) if gain is not None else "",
     ]
+    return [row["world"], row["policy"], f"{row['value']:g}", *(text.replace(" ±", "\n±") for text in texts)]
 
 
 def _frontier(rows: list[dict[str, Any]]) -> go.Figure:
+    """Each policy's means, the hull it has to beat, and the arms themselves."""
     curves = []
     for label in dict.fromkeys(row["policy"] for row in rows):
         values = sorted({row["value"] for row in rows})
         groups = [[row for row in rows if row["policy"] == label and row["value"] == v] for v in values]
-        curves.append(
-            Frontier(
-                name=label,
-                quality=np.array([np.mean([row["quality"] for row in group]) for group in groups]),
-                spend_usd=np.array([np.mean([row["cost_usd"] for row in group]) for group in groups]),
-            )
-        )
-    return plots.frontier(curves)
+        spend = np.array([np.mean([row["cost_usd"] for row in group]) for group in groups])
+        quality = np.array([np.mean([row["quality"] for row in group]) for group in groups])
+        if np.ptp(spend) < 1e-3 * spend.mean():  # it does not listen to money: one point
+            spend, quality = spend[:1], quality[:1]
+        curves.append(Frontier(name=label, quality=quality, spend_usd=spend))
+    arms = rows[0]["arms"]
+    quality = np.mean([row["arm_quality"] for row in rows], axis=0)
+    spend = np.mean([row["arm_cost_usd"] for row in rows], axis=0)
+    curves.append(hull_of(quality[None], spend[None]))
+    points = {arm: (1e3 * float(x), float(y)) for arm, x, y in zip(arms, spend, quality, strict=True)}
+    return plots.frontier(curves, arms=points)
 
 
 def _shares(rows: list[dict[str, Any]]) -> go.Figure:
     figure = go.Figure()
     labels = list(dict.fromkeys(row["policy"] for row in rows))
-    for k, arm in enumerate(rows[0]["arms"]):
-        share = [float(np.mean([row["shares"][k] for row in rows if row["policy"] == label])) for label in labels]
-        figure.add_trace(go.Bar(y=labels, x=share, name=arm, orientation="h"))
-    figure.update_layout(barmode="stack")
-    figure = plots.style(figure, x="share of requests", y="", height=180 + 40 * len(labels))
+    means = {label: np.mean([row["shares"] for row in rows if row["policy"] == label], axis=0) for label in labels}
+    for k in np.argsort(-np.mean(list(means.values()), axis=0), kind="stable"):
+        figure.add_trace(
+            go.Bar(y=labels, x=[means[label][k] for label in labels], name=rows[0]["arms"][k], orientation="h")
+        )
+    figure.update_layout(barmode="stack", bargap=0.35, legend_traceorder="normal")
+    figure = plots.style(figure, x="share of requests", y="", height=190 + 40 * len(labels))
     figure.update_xaxes(tickformat=".0%", range=[0, 1])
+    figure.update_yaxes(categoryorder="array", categoryarray=labels[::-1], automargin=True, ticksuffix="  ")
     return figure

@@ -30,14 +30,16 @@ from armwise.errors import BadInput, ConfigError, unknown
 from armwise.policies import make_policy
 from armwise.simulation.episode import World
 from armwise.simulation.table import OutcomeTable
-from armwise.simulation.worlds import NUISANCES, SyntheticWorld, TableWorld, TroubledWorld
+from armwise.simulation.worlds import NUISANCES, LoggedWorld, SyntheticWorld, TableWorld, TroubledWorld
+from armwise.simulation.worlds.table import check_order
 
 _KEYS = ("name", "question", "worlds", "policies", "budgets", "cost_weights", "seeds", "baseline")
 _TABLE_KEYS: Mapping[str, tuple[str, ...]] = {
-    "packaged": ("labels", "limit"),
-    "parquet": ("path", "dataset", "labels", "limit"),
+    "packaged": ("labels", "limit", "order"),
+    "parquet": ("path", "dataset", "labels", "limit", "order"),
+    "log": ("path",),
 }
-CELL_REVISION = 1
+CELL_REVISION = 3
 """Of what a cell computes. Raise it when results change that no setting explains; kept cells are then done anew."""
 
 
@@ -164,14 +166,16 @@ def make_world(spec: str) -> World:
     world: World
     if kind == "synthetic":
         world = SyntheticWorld(name=name, **settings)
+    elif kind == "log":
+        world = LoggedWorld.read(settings["path"], name=name)
     else:
-        limit = settings.pop("limit", None)
+        limit, order = settings.pop("limit", None), settings.pop("order", "shuffled")
         table = (
             OutcomeTable.packaged(**settings)
             if kind == "packaged"
             else OutcomeTable.read_parquet(settings.pop("path"), **settings)
         )
-        world = TableWorld(table.take(range(min(limit, len(table)))) if limit else table, name=name)
+        world = TableWorld(table.take(range(min(limit, len(table)))) if limit else table, name=name, order=order)
     if not nuisances:
         return world
     made = tuple(NUISANCES[nuisance.pop("kind")](**nuisance) for nuisance in nuisances)
@@ -179,7 +183,7 @@ def make_world(spec: str) -> World:
 
 
 def _world_spec(spec: Any, folder: Path | None, where: str) -> Mapping[str, Any]:
-    kinds = ("packaged", "parquet", "synthetic")
+    kinds = ("packaged", "parquet", "log", "synthetic")
     if not isinstance(spec, dict) or spec.get("kind") not in kinds:
         kind = spec.get("kind") if isinstance(spec, dict) else spec
         raise ConfigError(f"{where}: {unknown('kind of world', str(kind), kinds)}")
@@ -189,9 +193,13 @@ def _world_spec(spec: Any, folder: Path | None, where: str) -> Mapping[str, Any]
     for key in spec:
         if key not in (*allowed, "kind", "name", "nuisances"):
             raise ConfigError(f"{where}: {unknown('setting', str(key), (*allowed, 'nuisances'))}")
-    if kind == "parquet":
+    if "order" in spec:
+        _try(check_order, {"order": spec["order"]}, where)
+    if kind == "log" and spec.get("nuisances"):
+        raise ConfigError(f"{where}: a log is as it is; nuisances go with the other kinds of world")
+    if kind in ("parquet", "log"):
         if "path" not in spec:
-            raise ConfigError(f"{where}: path is missing: the Parquet file of outcomes")
+            raise ConfigError(f"{where}: path is missing: the Parquet file of outcomes, or the log")
         path = os.path.expandvars(str(spec["path"]))
         if "$" in path:
             raise ConfigError(f"{where}: path {spec['path']!r} names an environment variable that is not set")

@@ -27,7 +27,9 @@ class Interval(NamedTuple):
     half: float
 
     def text(self, digits: int = 4) -> str:
-        """``0.6512 ± 0.0031``"""
+        """``0.6512 ± 0.0031``; a dash where there is none."""
+        if not np.isfinite(self.mean):
+            return "–"
         half = f" ± {self.half:.{digits}f}" if np.isfinite(self.half) else ""
         return f"{self.mean:.{digits}f}{half}"
 

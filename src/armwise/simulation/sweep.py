@@ -6,10 +6,11 @@ and a changed setting redoes only what it touches.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from joblib import Parallel, delayed, parallel_config
+from joblib.parallel import get_active_backend
 
 from armwise.errors import BadInput
 from armwise.pacing import Objective
@@ -41,8 +43,9 @@ def run_cells(
     Args:
         out: directory of the results; ``cells/`` inside keeps the finished ones.
         jobs: processes; by default one per core.
-        backend: a joblib backend: ``loky``, ``threading``, ``sequential``, or ``ray`` where Ray is installed and
-            running (it registers itself here), ``dask`` where a client is open.
+        backend: a joblib backend: ``loky``, ``threading``, ``sequential``; ``ray`` and ``dask`` run on the cluster
+            that ``RAY_ADDRESS`` or ``DASK_SCHEDULER_ADDRESS`` names or that this process is connected to, else on a
+            local one.
         on_cell: called with how many cells are done, those found done included, and how many there are.
 
     Raises:
@@ -58,10 +61,11 @@ def run_cells(
     if todo:
         if backend == "ray":
             _register_ray()
+        elif backend == "dask":
+            _connect_dask()
         try:
             with parallel_config(backend=backend, n_jobs=min(jobs or os.cpu_count() or 1, len(todo))):
-                finished = Parallel(return_as="generator_unordered")(delayed(run_cell)(cell) for cell in todo)
-                for key, row in finished:
+                for key, row in _finished(todo):
                     _keep(folder / f"{key}.parquet", row)
                     done += 1
                     if on_cell is not None:
@@ -75,18 +79,38 @@ def run_cells(
     return results
 
 
+def _finished(todo: Sequence[Cell]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Cells as they are done; from a backend that only gives whole lists (Ray's), some for each worker at a time."""
+    active, workers = get_active_backend()
+    if getattr(active, "supports_return_generator", False):
+        yield from Parallel(return_as="generator_unordered")(delayed(run_cell)(cell) for cell in todo)
+        return
+    step = 4 * max(int(workers), 1)
+    for start in range(0, len(todo), step):
+        yield from Parallel()(delayed(run_cell)(cell) for cell in todo[start : start + step])
+
+
 def run_cell(cell: Cell) -> tuple[str, dict[str, Any]]:
     """One replay; returns the cell's key and its row of results."""
     started = time.perf_counter()
     episode = make_world(json.dumps(cell.world, sort_keys=True)).episode(cell.seed)
     run = replay(episode, policy=cell.policy, objective=_objective(cell, episode), seed=cell.seed)
+    if not len(run):
+        raise BadInput(
+            f"world {episode.name!r}: the log accepts no round of policy {cell.label!r}; it explores too little"
+        )
     half = len(run) // 2
-    corners = hull_of(episode.score, episode.cost_usd)
+    arm_quality, arm_cost_usd = episode.arm_means()
+    corners = hull_of(arm_quality[None], arm_cost_usd[None])
     above_hull = run.mean_quality - float(np.interp(run.mean_cost_usd, corners.spend_usd, corners.quality))
     utility = run.mean_quality - cell.value * run.mean_cost_usd / episode.cost_ref_usd
-    best = int(episode.score.mean(axis=0).argmax())
+    best = int(arm_quality.argmax())
     at = np.linspace(0, len(run), CURVE_POINTS).round().astype(int)
-    regret = np.concatenate(([0.0], np.cumsum(run.regret)))
+    each = run.regret
+    if cell.setting == "budget":  # a pacer's rates move with the policy's own spend: they are no common measure
+        allowed = cell.value * episode.cost_ref_usd
+        each = float(np.interp(allowed, corners.spend_usd, corners.quality)) - run.quality
+    regret = np.concatenate(([0.0], np.cumsum(each)))
     return cell.key, {
         "world": str(cell.world["name"]),
         "policy": cell.label,
@@ -98,13 +122,17 @@ def run_cell(cell: Cell) -> tuple[str, dict[str, Any]]:
         "cost_usd": run.mean_cost_usd,
         "above_hull": above_hull,
         "merit": utility if cell.setting == "cost_weight" else above_hull,
-        "regret": float(run.regret.mean()),
+        "regret": float(each.mean()),
         "quality_late": float(run.quality[half:].mean()),
         "cost_usd_late": float(run.cost_usd[half:].mean()),
-        "best_quality": float(episode.score[:, best].mean()),
-        "best_cost_usd": float(episode.cost_usd[:, best].mean()),
-        "least_propensity": float(run.propensity.min()),
+        "best_quality": float(arm_quality[best]),
+        "best_cost_usd": float(arm_cost_usd[best]),
+        "least_propensity": float(run.propensity.min()) if len(run) else float("nan"),
+        "offered": run.offered,
+        "off_policy": list(run.off_policy) if run.off_policy else None,
         "arms": list(run.arms),
+        "arm_quality": arm_quality.tolist(),
+        "arm_cost_usd": arm_cost_usd.tolist(),
         "shares": list(run.shares.values()),
         "curve_round": at.tolist(),
         "curve_regret": regret[at].tolist(),
@@ -135,3 +163,14 @@ def _register_ray() -> None:
     except ImportError as error:
         raise BadInput("backend 'ray' needs the package ray: pip install ray") from error
     register_ray()  # type: ignore[no-untyped-call, unused-ignore]  # ray is there or not
+
+
+def _connect_dask() -> None:
+    try:
+        dask: Any = importlib.import_module("distributed")
+    except ImportError as error:
+        raise BadInput("backend 'dask' needs the package distributed: pip install distributed") from error
+    try:
+        dask.default_client()
+    except ValueError:  # none is open
+        dask.Client(dashboard_address=None)  # the named scheduler, or a local cluster

@@ -17,7 +17,8 @@ class WeightDiagnostics:
         largest: the largest weight.
         largest_share: its part of the sum.
         pareto_k: shape of a generalised Pareto tail; over 0.5 the variance is in doubt, over 0.7 the estimate
-            (Vehtari et al. 2024). None when the tail is constant, hence bounded, or has too few points to tell.
+            (Vehtari et al. 2024). None when the tail ends in many equal weights, hence is bounded, or has too few
+            points to tell.
         mean: should be 1 when the propensities are true and the target is supported.
         mean_z: its distance from 1 in standard errors.
     """
@@ -78,6 +79,8 @@ def pareto_k(weight: Floats, tail: int) -> float | None:
         return None
     ordered = np.sort(weight)
     cut = ordered[-tail - 1]
+    if np.count_nonzero(ordered[-tail:] >= ordered[-1] * (1.0 - 1e-6)) >= max(5, tail // 20):
+        return None  # many rows share the largest weight: the tail ends there, however it began
     x = ordered[-tail:] - cut
     x = x[x > 1e-9 * max(1.0, float(ordered[-1]))]
     if len(x) < 5 or x[-1] - x[0] < 1e-9 * x[-1]:

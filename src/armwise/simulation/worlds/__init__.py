@@ -1,5 +1,6 @@
 """Worlds: where traffic, outcomes and their nuisances come from. One protocol: a seed gives an episode."""
 
+from armwise.simulation.worlds.logged import LoggedWorld
 from armwise.simulation.worlds.nuisances import (
     NUISANCES,
     Drift,
@@ -20,6 +21,7 @@ __all__ = [
     "Drift",
     "HeavyTail",
     "Judge",
+    "LoggedWorld",
     "NewArm",
     "Nuisance",
     "Outage",
