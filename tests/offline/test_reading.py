@@ -103,3 +103,19 @@ def test_duplicate_decisions_are_refused(tmp_path: Path) -> None:
 
 def _request() -> Request:
     return Request(vector=np.array([1.0, 0.0, 0.0, 0.0]), input_tokens=10)
+
+
+def test_turns_of_a_session_are_in_the_row_of_the_decision_that_drew(tmp_path: Path) -> None:
+    path = tmp_path / "log.duckdb"
+    with make_router(path) as router:
+        vector = np.zeros(len(router.encoder.names))
+        first, second, alone = (router.decide(Request(vector=vector, session=name)) for name in ("s", "s", "t"))
+        router.observe(first.id, quality=1.0)
+        router.observe(second.id, quality=0.0)
+        router.observe(alone.id, quality=0.25)
+        assert second.head == first.id
+        router.flush()
+        rows = read_rows(router._log)  # type: ignore[arg-type]  # a DuckDB log can be read
+    assert len(rows) == 2
+    assert rows.quality.tolist() == [0.5, 0.25]
+    assert rows.propensity.tolist() == [first.propensity, alone.propensity]

@@ -122,6 +122,9 @@ def read_blocks(
 ) -> Iterator[LoggedRows]:
     """Rows in the order of the log, ``block`` at a time.
 
+    Decisions that follow their session's first are left out: nothing was drawn there, and what their quality is stands
+    in the row of the decision that drew (:mod:`armwise.sessions`).
+
     Args:
         after, until: positions: decisions above the one, and up to the other.
         contexts: whether the vectors are wanted; without them d is 0 and reading is several times faster.
@@ -139,6 +142,7 @@ def read_blocks(
         f"outcome.quality_unix_time{vectors} "
         "FROM rewarded AS decision LEFT JOIN outcomes AS outcome ON decision.id = outcome.decision_id "
         "WHERE decision.feature_version = $1 AND decision.position > $2 AND decision.position <= $3 "
+        "AND decision.head IS NULL "
         "ORDER BY decision.position"
     )
     for batch in log.stream(sql, [about.feature_version, after, about.last if until is None else until], rows=block):
