@@ -517,6 +517,10 @@ class Router:
         with self._lock:
             return self._learner.standing.latest()
 
+    def is_client(self, source: str) -> bool:
+        """Whether a source of feedback is one client of many, whose rate and influence are limited."""
+        return self._rules.is_client(source)
+
     def change_source(self, change: SourceChange) -> None:
         """Say what a source's word is worth from now on; part of the log. Its ``at`` is set to now."""
         with self._lock:

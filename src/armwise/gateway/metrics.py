@@ -129,6 +129,23 @@ class _Readings(Collector):
         for outcome, count in router.feedback.as_dict().items():
             feedback.add_metric((outcome,), count)
         yield feedback
+        yield from judged(router)
+
+
+def judged(router: Router) -> Iterator[Metric]:
+    """Which sources of feedback may train, and the numbers of the judges, where there are any."""
+    trusted = GaugeMetricFamily(
+        "armwise_source_training", "0 while a source of feedback is kept from training", labels=("source",)
+    )
+    for source, standing in router.sources().items():
+        if not router.is_client(source):  # of whom there may be any number
+            trusted.add_metric((source,), float(standing.training))
+    yield trusted
+    if router.judging is not None:
+        numbers = GaugeMetricFamily("armwise_judging", "Numbers of the judges since the start", labels=("what",))
+        for what, value in router.judging.as_dict().items():
+            numbers.add_metric((what,), value)
+        yield numbers
 
 
 def _budgets(router: Router) -> Iterator[Metric]:
