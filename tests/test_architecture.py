@@ -20,7 +20,7 @@ FLOORS = {
     1: {"features", "sensitivity", "rewards", "predictors", "policies", "evaluation"},
     2: {"decider", "constraints", "pacing", "plans", "sessions", "rules", "rollout", "config"},
     3: {"log", "registry", "providers"},
-    4: {"learning", "judging", "orchestration", "simulation", "offline"},
+    4: {"learning", "judging", "orchestration", "simulation", "offline", "retraining"},
     5: {"router"},
     6: {"gateway", "cli", "demo", "integrations", "__main__"},
 }

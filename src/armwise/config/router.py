@@ -12,7 +12,9 @@ from armwise.config.gateway import GatewaySettings
 from armwise.config.judging import JudgingSettings
 from armwise.config.objective import ObjectiveSettings, Tradeoff
 from armwise.config.pool import ModelSettings
+from armwise.config.retrain import RetrainSettings
 from armwise.config.rewards import RewardSettings
+from armwise.config.rollout import ApprenticeSettings
 from armwise.config.rules import RouteSettings, RuleSettings
 from armwise.config.sensitivity import SensitivitySettings
 from armwise.config.sessions import SessionSettings
@@ -55,6 +57,8 @@ class RouterConfig(Settings):
     judging: JudgingSettings = JudgingSettings()
     sensitivity: SensitivitySettings | None = None
     gateway: GatewaySettings = GatewaySettings()
+    apprentice: ApprenticeSettings | None = None
+    retrain: RetrainSettings = RetrainSettings()
     seed: int | None = None
 
     @model_validator(mode="before")
@@ -83,6 +87,9 @@ class RouterConfig(Settings):
             Rules([rule.record() for rule in self.rules], routes, arms=names)
         except BadInput as error:
             raise ValueError(f"rules and routes: {error}") from error
+        for name in self.apprentice.rule().values() if self.apprentice else ():
+            if name not in names:
+                raise ValueError(f"apprentice: {unknown('arm', name, names)}")
         reference = self.objective.min_cost.reference if self.objective.min_cost else None
         if reference is not None and reference not in names:
             raise ValueError(f"objective.min_cost.reference: {unknown('arm', reference, names)}")
