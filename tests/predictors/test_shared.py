@@ -175,6 +175,7 @@ def test_an_arm_that_joins_leaves_the_others_as_they_were() -> None:
         ({"common": 0.0}, r"common in \(0, 1\]"),
         ({"slope_precision": 0}, "precisions must be positive"),
         ({"prior_quality": 1.0}, "between 0 and 1, both excluded"),
+        ({"doubt": 0.0}, "doubt must be positive"),
         ({"forgetting": 0.0}, "forgetting"),
         ({"kind": "family"}, "engine 'shared'.*kind"),
     ],
@@ -237,3 +238,15 @@ def test_the_scale_of_the_contexts_does_not_matter_for_long() -> None:
         left = plain.predict(x, slots(0, 1))
         right = other.predict(x * units + shift, slots(0, 1))
         np.testing.assert_allclose(left, right, atol=0.05)
+
+
+def test_a_guess_is_doubted_more_than_what_is_published() -> None:
+    engine = SharedModel(D)
+    for name in ("gpt-4", "nobody", "nobody-70b"):
+        engine.add_arm(arm(name))
+    engine.add_arm(arm("somebody", profile={"mmlu": 0.7}))
+    known, priced, sized, told = engine.state()["covariance"][
+        [engine.effects.index(f"arm:{k}") for k in range(4)], 0, 0
+    ]
+    assert known == told
+    assert priced == sized == pytest.approx(2.5 * known)

@@ -40,7 +40,7 @@ def table() -> OutcomeTable:
 @pytest.fixture
 def long_table() -> OutcomeTable:
     """Long enough for the default's strong prior on slopes to give way."""
-    return make_table(1_200)
+    return make_table(2_000)
 
 
 @pytest.fixture(scope="session")

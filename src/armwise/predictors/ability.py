@@ -55,13 +55,10 @@ def ability(model: Model) -> float:
     name tells (0.4 a natural logarithm of parameters, from 56% at 7 billion), else the price (0.25 a natural logarithm
     of USD per million tokens in and out, from 62% at 1 USD), else 0.
     """
-    if "mmlu" in model.profile:
-        return _over_centre(100.0 * model.profile["mmlu"])
-    name = "-".join(filter(None, _ALIKE.split((model.upstream or model.name).lower())))
-    known = [part for part in PUBLISHED_MMLU_PERCENT if _names(part, name)]
-    if known:
-        return _over_centre(PUBLISHED_MMLU_PERCENT[max(known, key=len)])
-    size = _SIZE.search(name)
+    percent = published(model)
+    if percent is not None:
+        return _over_centre(percent)
+    size = _SIZE.search(_plain(model))
     if size:
         billions = float(size[2]) * math.sqrt(float(size[1] or 1))  # of a mixture, not every expert counts
         return _bounded(0.25 + 0.4 * math.log(max(billions, 0.1) / 7.0) - _CENTRE)
@@ -69,6 +66,19 @@ def ability(model: Model) -> float:
         usd = max(model.input_usd_per_mtok + model.output_usd_per_mtok, 0.01)
         return _bounded(0.5 + 0.25 * math.log(usd) - _CENTRE)
     return 0.0
+
+
+def published(model: Model) -> float | None:
+    """Published MMLU accuracy in percent; None where nothing is known to be published."""
+    if "mmlu" in model.profile:
+        return 100.0 * model.profile["mmlu"]
+    name = _plain(model)
+    known = [part for part in PUBLISHED_MMLU_PERCENT if _names(part, name)]
+    return PUBLISHED_MMLU_PERCENT[max(known, key=len)] if known else None
+
+
+def _plain(model: Model) -> str:
+    return "-".join(filter(None, _ALIKE.split((model.upstream or model.name).lower())))
 
 
 def _names(part: str, name: str) -> bool:

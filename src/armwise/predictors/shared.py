@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from armwise.arrays import grown, logit, sigmoid, subtract_outer
 from armwise.contracts import Arm, Experience, Knowledge, Posterior, Slots, State, Vector
 from armwise.errors import BadInput, SnapshotError, unknown
+from armwise.predictors.ability import published
 from armwise.predictors.gaussian import clipped_sigmoid
 from armwise.predictors.kin import ABILITY, COMMON, TRAITS, traits
 from armwise.predictors.standardise import Standardiser
@@ -41,6 +42,8 @@ class SharedModel:
         level_kinship: the same of the intercepts. Where published ability is among the kin it is high: how good a model
             is on the whole is known far better beforehand than what it is good at.
         common: share of the kinship's variance that all arms have alike; the traits that an arm has split the rest.
+        doubt: factor on the variance of an arm's own intercept where nothing is published of one of its models, so that
+            a guess from size or price never keeps an arm from being tried.
         kin: kinds of traits to share by.
         spread: deviation that every feature is brought to as contexts come (:mod:`armwise.predictors.standardise`), so
             that the precisions mean the same on narrow traffic and on wide; None takes contexts as they are.
@@ -62,6 +65,7 @@ class SharedModel:
         kinship: float = 0.82,
         level_kinship: float = 0.917,
         common: float = 0.78,
+        doubt: float = 2.5,
         kin: Iterable[str] = (ABILITY,),
         spread: float | None = 0.25,
         forgetting: float = 1.0,
@@ -77,6 +81,8 @@ class SharedModel:
                 f"kinship and level_kinship must be in [0, 1) and common in (0, 1], "
                 f"got {kinship}, {level_kinship} and {common}"
             )
+        if not doubt > 0:
+            raise BadInput(f"doubt must be positive, got {doubt}")
         if not 0 < forgetting <= 1:
             raise BadInput(f"forgetting must be above 0 and at most 1, got {forgetting}")
         kinds = (kin,) if isinstance(kin, str) else tuple(kin)
@@ -86,7 +92,7 @@ class SharedModel:
         self.dimension = dimension
         self.slope_precision, self.intercept_precision = slope_precision, intercept_precision
         self.prior_quality, self.common = prior_quality, common
-        self.kinship, self.level_kinship = kinship, level_kinship
+        self.kinship, self.level_kinship, self.doubt = kinship, level_kinship, doubt
         self.kin, self.forgetting = kinds, forgetting
         self._variance = np.full(dimension, 1.0 / slope_precision)
         self._variance[0] = 1.0 / intercept_precision
@@ -103,7 +109,9 @@ class SharedModel:
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        names = "dimension slope_precision intercept_precision prior_quality kinship level_kinship common forgetting"
+        names = (
+            "dimension slope_precision intercept_precision prior_quality kinship level_kinship common doubt forgetting"
+        )
         return {
             "engine": type(self).__name__,
             **{name: getattr(self, name) for name in names.split()},
@@ -138,7 +146,10 @@ class SharedModel:
         for trait in having:
             part = self.common if trait == COMMON else (1.0 - self.common) / particular
             self._effect(trait, self._kinship * part)
-        own = self._effect(f"arm:{slot}", 1.0 - self._kinship)
+        share = 1.0 - self._kinship
+        if ABILITY in self.kin and any(published(model) is None for model in arm.models):
+            share[0] *= self.doubt
+        own = self._effect(f"arm:{slot}", share)
         self._loading = grown(self._loading, slot + 1)
         for trait, strength in having.items():
             self._loading[slot, self._effects.index(trait)] = strength
