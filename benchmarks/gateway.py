@@ -1,11 +1,12 @@
 """What the gateway costs: requests/s, overhead and time to the first byte, beside the LiteLLM proxy.
 
-    make bench-gateway            (or: python benchmarks/gateway.py [--json] [--rounds 3] [--requests 2000])
+    make bench-gateway    (or: python benchmarks/gateway.py [--json] [--rounds 3] [--requests 2000] [--upstream-ms 0])
 
-Both stand in front of the same mock upstream, which answers at once; one worker each; the same two models to choose
-from, a key, and a decision. Overhead is latency beyond that of asking the upstream directly, in the same round and with
-the same load. Rounds alternate between the servers, and the median of the rounds is given. armwise decides, learns, and
-writes its log to disk before each answer ends; the proxy has no database.
+Both stand in front of the same mock upstream, which answers at once or after ``--upstream-ms``; one worker each; the
+same two models to choose from, a key, and a decision. Overhead is latency beyond that of asking the upstream directly,
+in the same round and with the same load. Rounds alternate between the servers, and the median of the rounds is given.
+armwise decides, learns, and writes its log to disk before each answer ends, which takes longer than an upstream that
+answers at once; the proxy has no database.
 """
 
 from __future__ import annotations
@@ -62,13 +63,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--upstream-ms", type=float, default=0.0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rows: dict[str, list[Row]] = {"armwise": []}
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         mock, ours, theirs = (processes.free_port() for _ in range(3))
-        stack.enter_context(processes.upstream(mock, folder))
+        stack.enter_context(processes.upstream(mock, folder, options.upstream_ms))
         stack.enter_context(processes.armwise(ours, mock, folder))
         ports: dict[str, tuple[int, str]] = {"armwise": (ours, "armwise/auto")}
         if (processes.PEERS / "litellm").exists():

@@ -52,10 +52,15 @@ def running(command: Sequence[str | Path], port: int, *, env: dict[str, str], lo
             child.wait()
 
 
-def upstream(port: int, folder: Path):  # type: ignore[no-untyped-def]  # what @contextmanager gives
+def upstream(port: int, folder: Path, delay_ms: float = 0.0):  # type: ignore[no-untyped-def]  # @contextmanager's
     """The mock upstream."""
     env = {"PYTHONPATH": str(ROOT / "benchmarks")}
-    return running([sys.executable, "-m", "gateways.upstream", str(port)], port, env=env, log=folder / "upstream.log")
+    return running(
+        [sys.executable, "-m", "gateways.upstream", str(port), str(delay_ms)],
+        port,
+        env=env,
+        log=folder / "upstream.log",
+    )
 
 
 def armwise(port: int, upstream_port: int, folder: Path):  # type: ignore[no-untyped-def]

@@ -1,6 +1,6 @@
-"""An upstream that answers at once, always the same: so little work that it never is the bottleneck.
+"""An upstream that answers at once, or after a set time, always the same: it does too little to be the bottleneck.
 
-    python -m gateways.upstream PORT
+    python -m gateways.upstream PORT [MILLISECONDS]
 
 Any POST gets a chat completion, or a stream of eight chunks where the body asks for one.
 """
@@ -43,6 +43,8 @@ WHOLE, STREAMED = _whole(), _streamed()
 class Upstream(asyncio.Protocol):
     """One connection."""
 
+    delay_s = 0.0
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
         self._buffer = b""
@@ -57,14 +59,19 @@ class Upstream(asyncio.Protocol):
                 return
             body, self._buffer = self._buffer[end + 4 : end + 4 + length], self._buffer[end + 4 + length :]
             stream = b'"stream":true' in body or b'"stream": true' in body
-            self._transport.write(STREAMED if stream else WHOLE)  # type: ignore[attr-defined]
+            answer = STREAMED if stream else WHOLE
+            if self.delay_s:
+                asyncio.get_running_loop().call_later(self.delay_s, self._transport.write, answer)  # type: ignore[attr-defined]
+            else:
+                self._transport.write(answer)  # type: ignore[attr-defined]
 
 
-async def main(port: int) -> None:
+async def main(port: int, delay_ms: float = 0.0) -> None:
     """Serve until killed."""
+    Upstream.delay_s = delay_ms / 1e3
     server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", port, backlog=1024)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))
+    uvloop.run(main(int(sys.argv[1]), *map(float, sys.argv[2:])))

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -29,6 +30,7 @@ from armwise.providers.errors import (
 )
 from armwise.providers.pool import Place
 from armwise.providers.retry import retry_after_s
+from armwise.providers.transport import WIDTH, GroupedTransport
 from armwise.providers.wire import error_of
 
 
@@ -116,9 +118,22 @@ class Http:
                 timeout=httpx.Timeout(
                     connect=settings.connect_s, write=settings.write_s, read=settings.read_s, pool=settings.connect_s
                 ),
-                transport=self._transport,
+                transport=self._transport or self._grouped(),
             )
         return client
+
+    def _grouped(self) -> httpx.AsyncBaseTransport | None:
+        """Connections in groups; None, which is httpx's own pool, where there is a proxy that httpx has to see to."""
+        settings = self.settings
+        if settings.trust_env and getproxies():
+            return None
+        limits = httpx.Limits(max_connections=WIDTH, max_keepalive_connections=WIDTH, keepalive_expiry=30.0)
+        return GroupedTransport(
+            lambda: httpx.AsyncHTTPTransport(
+                verify=_tls(settings.trust_env), http2=settings.http2, trust_env=settings.trust_env, limits=limits
+            ),
+            most=settings.max_connections,
+        )
 
     async def open(self, place: Place, path: str, content: bytes) -> httpx.Response:
         """Send a request; returns when the head of a good answer is there. The caller reads or closes it.
