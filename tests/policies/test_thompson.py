@@ -9,8 +9,10 @@ import pytest
 from scipy import stats
 
 from armwise.arrays import sigmoid
-from armwise.contracts import Posterior
-from armwise.policies import marginals
+from armwise.contracts import Arm, Model, Posterior
+from armwise.errors import BadInput
+from armwise.policies import make_policy, marginals
+from armwise.policies.batch import choose_many
 from armwise.policies.marginals import best_arm_probabilities, by_numpy
 
 NODES = 64
@@ -74,3 +76,19 @@ def test_the_compiled_kernel_is_there_where_it_must_be() -> None:
 def test_arrays_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match=r"one length|broadcast"):
         best_arm_probabilities(Posterior(np.zeros(3), np.ones(2), False), np.zeros(3), NODES)
+
+
+def test_a_floor_keeps_every_arm_answerable() -> None:
+    policy = make_policy("thompson", dimension=2, floor=0.05, scale=0.0, engine="logistic")
+    for name, quality in (("good", 0.95), ("poor", 0.05)):
+        policy.add_arm(Arm.of(Model(name, input_usd_per_mtok=1.0, output_usd_per_mtok=1.0, quality_prior=quality)))
+    vector, slots, penalty = np.array([1.0, 0.0]), np.arange(2), np.zeros(2)
+    choice = policy.choose(vector, slots, penalty, seed=1)
+    np.testing.assert_allclose(choice.probabilities, [0.975, 0.025])
+    many = choose_many(policy, vector[None], slots, penalty[None], seeds=np.array([1], dtype=np.uint64))
+    np.testing.assert_allclose(many[0], choice.probabilities)
+
+
+def test_a_floor_is_a_share() -> None:
+    with pytest.raises(BadInput, match=r"floor in \[0, 1\]"):
+        make_policy("thompson", dimension=2, floor=1.5)

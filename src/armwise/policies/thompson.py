@@ -8,7 +8,7 @@ import numpy as np
 
 from armwise.contracts import BayesianModel, Choice, Knowledge, Posterior, Slots, Vector
 from armwise.errors import BadInput
-from armwise.policies.base import ModelPolicy, expected_quality
+from armwise.policies.base import ModelPolicy, check_share, expected_quality
 from armwise.policies.batch import Table
 from armwise.policies.marginals import best_arm_probabilities
 
@@ -21,6 +21,9 @@ class ThompsonSampling(ModelPolicy):
     whatever the grid's error. The deviation is scaled by ``scale`` * min(1, sqrt(``horizon`` / lessons)): with many
     arms a constant scale explores too long (the theory's constant is larger still; its regret bound is lost here).
 
+    A policy that has become sure leaves a log that cannot answer for the arms it no longer tries; ``floor`` is the
+    share of every draw that all eligible arms have alike, so that the log stays answerable.
+
     Raises:
         BadInput: on parameters out of range.
     """
@@ -30,18 +33,21 @@ class ThompsonSampling(ModelPolicy):
     engine = "shared"
     model: BayesianModel
 
-    def __init__(self, model: BayesianModel, *, scale: float = 0.6, horizon: float = 100.0, nodes: int = 64) -> None:
+    def __init__(
+        self, model: BayesianModel, *, scale: float = 0.6, horizon: float = 100.0, nodes: int = 64, floor: float = 0.0
+    ) -> None:
         super().__init__(model)
         if scale < 0 or horizon <= 0 or nodes < 8:
             raise BadInput(f"thompson needs scale >= 0, horizon > 0, nodes >= 8, got {scale}, {horizon}, {nodes}")
         self.scale = scale
         self.horizon = horizon
         self.nodes = nodes
+        self.floor = check_share(self.name, "floor", floor)
         self._method = f"quadrature:{nodes}"
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return {"scale": self.scale, "horizon": self.horizon, "nodes": self.nodes}
+        return {"scale": self.scale, "horizon": self.horizon, "nodes": self.nodes, "floor": self.floor}
 
     def choose(self, vector: Vector, slots: Slots, penalty: Vector, *, seed: int) -> Choice:
         belief = self.model.posterior(vector, slots)
@@ -49,7 +55,14 @@ class ThompsonSampling(ModelPolicy):
         probabilities = best_arm_probabilities(
             Posterior(belief.mean, belief.deviation * shrink, belief.logit), penalty, self.nodes
         )
+        if self.floor:
+            probabilities = self._floored(probabilities)
         return Choice(probabilities, expected_quality(belief), self._method)
+
+    def _floored(self, probabilities: Table) -> Table:
+        """The same, with the floor's share spread over all arms; shape (..., arms)."""
+        floored: Table = probabilities * (1.0 - self.floor) + self.floor / probabilities.shape[-1]
+        return floored
 
     def choose_many(self, vectors: Table, slots: Slots, penalties: Table) -> Table | None:
         many = getattr(self.model, "posterior_many", None)
@@ -62,4 +75,4 @@ class ThompsonSampling(ModelPolicy):
             out[i] = best_arm_probabilities(
                 Posterior(belief.mean[i], deviation[i], belief.logit), penalties[i], self.nodes
             )
-        return out
+        return self._floored(out) if self.floor else out
