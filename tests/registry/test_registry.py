@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import resource
+import signal
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,8 @@ from armwise.errors import ArmwiseError, BadInput, SnapshotError
 from armwise.registry import Registry, registry_directory
 from armwise.registry.differences import differences
 from helpers import decider, play
+
+PROCESSES = multiprocessing.get_context("forkserver")
 
 
 def put(registry: Registry, seed: int = 0, count: int = 40) -> str:
@@ -192,3 +198,32 @@ def test_two_snapshots_are_compared(registry: Registry) -> None:
     assert set(found["manifest"]) >= {"version"}
     assert found["state"]["policy.state.model.mean"] > 0
     assert differences(load(first), load(first)) == {"manifest": {}, "state": {}}
+
+
+def _starve(directory: Path, version: str, out: Connection) -> None:
+    """Promote on a disk that takes nothing more, and then on one that does; sends what happened."""
+    registry = Registry(directory)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # no file may grow: what a full disk looks like
+    said = []
+    for attempt in (lambda: registry.promote(version), lambda: put(registry, seed=9)):
+        try:
+            attempt()
+        except SnapshotError as error:
+            said.append(str(error))
+    left = [file.name for file in directory.rglob(".*.tmp")]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    out.send((said, left, registry.history.last, registry.promote(version).sequence))
+
+
+def test_on_a_full_disk_nothing_is_promoted_and_nothing_is_lost(registry: Registry) -> None:
+    version = put(registry)
+    ours, theirs = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=_starve, args=(registry.directory, version, theirs))
+    process.start()
+    (promoting, saving), left, last, after = ours.recv()
+    process.join()
+    assert "nothing is changed" in promoting
+    assert "what was there before is untouched" in saving
+    assert (left, last, after) == ([], 0, 1)

@@ -22,6 +22,7 @@ from armwise.registry import Registry
 from armwise.retraining import Retraining, retrain
 from armwise.retraining.report import write_report
 from armwise.retraining.run import alone
+from browser import needs_browser, show
 from helpers import assert_same_state
 from logged_service import MODELS, make_router, serve
 
@@ -263,6 +264,13 @@ def test_the_report_is_one_file_with_all_that_a_person_needs(
     for heading in ("Decision and reason", "Candidates", "What changes in routing", "Which requests move", "Data"):
         assert heading in page
     assert "src=" not in page.split("</script>")[-1]  # nothing is fetched
+
+
+@needs_browser
+def test_a_browser_draws_the_report_without_a_complaint(recorded: Path, registry: Registry, tmp_path: Path) -> None:
+    shown = show(write_report(run(recorded, registry, BETTER, SAME), tmp_path / "report.html"), tmp_path / "profile")
+    assert shown.complaints == []
+    assert shown.figures == 3
 
 
 @pytest.fixture

@@ -76,6 +76,7 @@ def _decision(page: Page, run: Retraining) -> None:
                 error_x={
                     "type": "data",
                     "symmetric": False,
+                    "color": "#6b7280",
                     "array": [gaps[i].upper - gaps[i].value for i in keep],
                     "arrayminus": [gaps[i].value - gaps[i].lower for i in keep],
                 },
