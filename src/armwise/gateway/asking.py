@@ -24,7 +24,8 @@ AUTO = "armwise/auto"
 _NUMBERS = ("cost_weight", "latency_weight", "max_cost_usd", "max_latency_ms")
 _TEXTS = ("task", "session", "sensitivity")
 _SETS = ("residency", "arms", "modalities")
-_ALL = (*_NUMBERS, *_TEXTS, *_SETS, "features", "metadata")
+_PLAIN = (*_NUMBERS, *_TEXTS, *_SETS)
+_ALL = (*_PLAIN, "features", "metadata")
 _HEADER = "x-armwise-"
 
 
@@ -109,15 +110,17 @@ class Asking:
 def _said(field: object, headers: Mapping[str, str]) -> dict[str, Any]:
     """What the client says to armwise; the body comes before the headers."""
     said: dict[str, Any] = {}
-    for name in (*_NUMBERS, *_TEXTS, *_SETS):
-        value = headers.get(_HEADER + name.replace("_", "-"))
-        if value is None:
+    for header, value in headers.items():
+        if not header.lower().startswith(_HEADER):
             continue
+        name = header.lower().removeprefix(_HEADER).replace("-", "_")
+        if name not in _PLAIN:  # a limit that is misspelt must not pass for no limit
+            raise BadInput(f"the header {_HEADER}{name}: {unknown('field', name, _PLAIN)}")
         if name in _NUMBERS:
             try:
                 said[name] = float(value)
             except ValueError:
-                raise BadInput(f"the header {_HEADER}{name.replace('_', '-')} must be a number") from None
+                raise BadInput(f"the header {_HEADER}{name} must be a number, got {value!r:.40}") from None
         else:
             said[name] = [part.strip() for part in value.split(",")] if name in _SETS else value
     if field is not None:
