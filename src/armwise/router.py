@@ -428,7 +428,7 @@ class Router:
         self,
         decision_id: str,
         kind: str,
-        value: float = 1.0,
+        value: float | None = None,
         *,
         event_id: str,
         source: str = "user",
@@ -438,6 +438,7 @@ class Router:
         """Report one signal of a user or another source; see :mod:`armwise.rewards` for the kinds.
 
         Args:
+            value: may be left out for kinds that say the same whatever it is, such as ``thumbs_up``.
             source: who says so. Name clients ``user:NAME``, and their rate and influence are limited.
             tenant: whose decision it has to be; ``None`` is anybody's.
             retracts: of the kind ``retraction``: the event id, of this source, that is taken back.
@@ -454,7 +455,7 @@ class Router:
             signal = Signal(
                 decision_id=decision_id,
                 kind=kind,
-                value=value,
+                value=self._rules.value_of(kind, value),
                 source=source,
                 event_id=event_id,
                 at=time.time(),
@@ -496,7 +497,7 @@ class Router:
         """
         report = ImportReport()
         given = read_rows(rows) if isinstance(rows, (str, Path)) else rows
-        for number, signal in signals_of(given, report, source=source, now=time.time()):
+        for number, signal in signals_of(given, report, self._rules, source=source, now=time.time()):
             try:
                 if self._take([signal], admitted=True):
                     report.taken += 1

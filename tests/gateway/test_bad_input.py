@@ -249,3 +249,30 @@ def test_when_no_model_can_answer_the_client_is_told_once(served: Served, simula
     assert data["error"]["type"] == "server_error"
     assert set(data["armwise"]["gave_up"]) == {"small", "large"}
     simulator.outage(on=False)
+
+
+@pytest.mark.parametrize("header", ["x-armwise-max-cost-usd", "x-armwise-max_cost_usd", "X-Armwise-Max-Cost-USD"])
+def test_a_limit_in_a_header_holds_however_it_is_spelt(served: Served, header: str) -> None:
+    status, data = post(served, b'{"messages": [{"role": "user", "content": "hi"}]}', **{header: "0"})
+    assert (status, data["error"]["code"]) == (422, "no_eligible_arm")
+
+
+def test_a_limit_in_a_header_that_is_misspelt_is_not_passed_over(served: Served) -> None:
+    body = b'{"messages": [{"role": "user", "content": "hi"}]}'
+    status, data = post(served, body, **{"x-armwise-max-cost": "0"})
+    assert status == 400
+    assert "unknown field 'max_cost'; did you mean 'max_cost_usd'" in data["error"]["message"]
+    status, data = post(served, body, **{"x-armwise-max-cost-usd": "cheap"})
+    assert (status, data["error"]["message"]) == (
+        400,
+        "the header x-armwise-max_cost_usd must be a number, got 'cheap'",
+    )
+
+
+def test_a_grade_that_was_forgotten_is_not_the_best_one(served: Served) -> None:
+    decision = served.ask().json()["armwise"]["decision_id"]
+    for kind in ("quality", "task_success", "edit_distance", "cost_usd", "tool_valid"):
+        said = served.http.post("/v1/feedback", json={"decision_id": decision, "kind": kind})
+        assert said.status_code == 400
+        assert f"value is missing: a signal of kind '{kind}' needs a number" in said.json()["error"]["message"]
+    assert served.http.post("/v1/feedback", json={"decision_id": decision, "kind": "thumbs_up"}).json()["taken"]

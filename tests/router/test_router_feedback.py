@@ -176,3 +176,19 @@ def test_files_that_cannot_be_imported(tmp_path: Path) -> None:
         ):
             with pytest.raises(BadInput, match=says):
                 one.import_feedback(tmp_path / name)
+
+
+def test_a_row_without_its_grade_is_left_out(tmp_path: Path) -> None:
+    with router() as one:
+        decision = one.decide("hello")
+        rows = [
+            {"decision_id": decision.id, "kind": "quality", "value": None},
+            {"decision_id": decision.id, "kind": "rating"},
+            {"decision_id": decision.id, "kind": "thumbs_up", "value": None},
+        ]
+        report = one.import_feedback(rows)
+        assert (report.taken, report.invalid) == (1, 2)
+        assert "value is missing: a signal of kind 'quality' needs a number" in report.problems[0]
+        with pytest.raises(BadInput, match="value is missing"):
+            one.signal(decision.id, "quality", event_id="e1")
+        assert one.feedback.invalid >= 1

@@ -35,7 +35,7 @@ class Feedback:
             kind = _text(body, "kind")
             if kind == RETRACTION:
                 raise BadInput("to take a signal back, give its event id as 'retracts' and no kind")
-            value = body.get("value", 1.0)
+            value = body.get("value")
             if isinstance(value, bool):
                 value = float(value)
             event_id = _text(body, "event_id") if body.get("event_id") is not None else kind

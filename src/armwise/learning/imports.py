@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from armwise.contracts import Signal
 from armwise.errors import BadInput, unknown
+from armwise.rewards import RewardRules
 
 FIELDS = ("decision_id", "kind", "value", "source", "event_id", "at", "retracts")
 """What a row may hold. ``decision_id`` and ``kind`` it must."""
@@ -86,7 +87,7 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any] | BadInput]:
         yield from batch.to_pylist()
 
 
-def signal_of(row: Mapping[str, Any], *, source: str, now: float) -> Signal:
+def signal_of(row: Mapping[str, Any], rules: RewardRules, *, source: str, now: float) -> Signal:
     """The signal of a row. Where it has no event id, the row's own content identifies it.
 
     Raises:
@@ -105,18 +106,19 @@ def signal_of(row: Mapping[str, Any], *, source: str, now: float) -> Signal:
     at = given.setdefault("at", now)
     if isinstance(at, bool) or not isinstance(at, (int, float)) or not math.isfinite(at):
         raise BadInput(f"at must be Unix time in seconds, got {at!r}")
+    given["value"] = rules.value_of(given["kind"], given.get("value"))
     return Signal(**{"source": source, **given})
 
 
 def signals_of(
-    rows: Iterable[Mapping[str, Any] | BadInput], report: ImportReport, *, source: str, now: float
+    rows: Iterable[Mapping[str, Any] | BadInput], report: ImportReport, rules: RewardRules, *, source: str, now: float
 ) -> Iterator[tuple[int, Signal]]:
     """(row number from 1, signal) of those rows that are well-formed; the others go into the report."""
     for number, row in enumerate(rows, 1):
         try:
             if isinstance(row, BadInput):
                 raise row
-            yield number, signal_of(row, source=source, now=now)
+            yield number, signal_of(row, rules, source=source, now=now)
         except BadInput as error:
             report.invalid += 1
             report.refuse(number, error)

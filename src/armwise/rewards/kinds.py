@@ -132,6 +132,21 @@ class RewardRules:
         """Whether the reward of a decision is final."""
         return now >= decided_at + self.final_after_s
 
+    def value_of(self, kind: str, value: float | None) -> float:
+        """The value of a signal that may have come without one.
+
+        What happens or does not (a thumb, a copy) needs no value; a grade that was left out is not the best one.
+
+        Raises:
+            BadInput: if the kind is known and needs a value.
+        """
+        if value is not None:
+            return value
+        known = self.kinds.get(kind)
+        if kind in MEASURES or (known is not None and known.at_zero != known.at_one):
+            raise BadInput(f"value is missing: a signal of kind {kind!r} needs a number")
+        return 1.0
+
     def check(self, signal: Signal) -> None:
         """Refuse a signal of unknown kind or with a value out of range.
 
