@@ -93,6 +93,16 @@ def test_a_good_config_has_defaults_for_the_rest() -> None:
         ("objective", {"max_quality": {}}, r"objective: .*needs at least one of spend_usd_per_request, spend_usd_per_day and budgets"),
         ("policy", "tompson", r"policy: unknown policy 'tompson'; did you mean 'thompson'"),
         ("policy", {"name": "squarecb", "gama": 1}, r"policy: policy 'squarecb': .*gama"),
+        ("policy", {"name": "squarecb", "gama": 1}, r"unknown parameter 'gama'; did you mean 'gamma'\? \(known: 'exponent', 'gamma'"),
+        ("policy", {"name": "thompson", "model": {"forgeting": 1}}, r"engine 'shared': unknown parameter 'forgeting'; did you mean 'forgetting'"),
+        ("policy", {"name": "thompson", "scale": "big"}, r"policy 'thompson': scale='big' cannot be taken"),
+        ("models.0.base_url", "ftp://x", r"models\[0\].base_url: must be an address such as"),
+        ("models.0.base_url", "localhost:8000", r"models\[0\].base_url: must be an address such as"),
+        ("models.0.base_url", "http://x:port", r"models\[0\].base_url: must be an address such as"),
+        ("gateway.aliases", {"gpt-4": "larg"}, r"gateway.aliases.gpt-4: unknown model 'larg'; did you mean 'large'"),
+        ("gateway.tenants", [{"name": "t", "keys": ["env:T"], "arms": ["larg"]}], r"gateway.tenants\[0\].arms: unknown arm 'larg'; did you mean 'large'"),
+        ("judging.judges", [{"name": "j", "kind": "exact", "signal": "sucess"}], r"judging.judges\[0\].signal: unknown signal kind 'sucess'"),
+        ("sensitivity.phone_regions", ["ZZ"], r"phone_regions must be country codes such as 'US', got 'ZZ'"),
         ("policy", {"gamma": 1}, r"policy: name is missing"),
         ("policy", {"name": "thompson", "engine": "vw"}, r"policy: .*needs an engine with a posterior"),
         ("log.snapshot_every", 0, r"log.snapshot_every: .*greater than 0"),
@@ -179,6 +189,29 @@ def test_keys_never_reach_an_error() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config(changed("models.0.nam", "x"), env=KEYS)
     assert "very-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("models.0.api_key_env", "sk-very-secret"),
+        ("models.0.api_key", "sk-very-secret"),
+        ("gateway.admin_keys", "sk-very-secret"),
+        ("gateway.admin_keys", ["sk-very-secret"]),
+        ("gateway.tenants", [{"name": "t", "keys": "sk-very-secret"}]),
+        ("gateway.tenants", [{"name": "t", "keys": {"sk-very-secret": 1}}]),
+    ],
+)
+def test_a_key_in_the_wrong_place_is_not_repeated(path: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match="key") as caught:
+        parse_config(changed(path, value), env=KEYS)
+    assert "very-secret" not in str(caught.value)
+
+
+def test_aliases_stand_for_models_routes_and_all() -> None:
+    aliases = {"gpt-4": "armwise/auto", "gpt-5": "auto", "old": "small", "coder": "armwise/code"}
+    data = changed("gateway", {"aliases": aliases}) | {"routes": {"code": {"arms": ["large"]}}}
+    assert parse_config(data, env=KEYS).gateway.aliases == aliases
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@
 Each class carries ``status``, the HTTP status by which the gateway answers, so that translation happens in one place.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
@@ -164,3 +165,23 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     listed = ", ".join(repr(item) for item in allowed[:20]) or "none"
     more = f" and {len(allowed) - 20} more" if len(allowed) > 20 else ""
     return f"unknown {kind} {name!r}{hint} (known: {listed}{more})"
+
+
+def misfit(what: str, given: Mapping[str, Any], error: TypeError, *makers: Callable[..., Any]) -> str:
+    """What to say where ``makers`` did not take the keyword arguments ``given``: the unknown name, or what came."""
+    kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    known = {
+        name
+        for maker in makers
+        for name, parameter in inspect.signature(maker).parameters.items()
+        if parameter.kind in kinds and name not in _SUPPLIED
+    }
+    for name in given:
+        if name not in known:
+            return f"{what}: {unknown('parameter', name, known)}"
+    came = ", ".join(f"{name}={value!r}" for name, value in given.items())
+    return f"{what}: {came} cannot be taken: {error}"
+
+
+_SUPPLIED = ("self", "cls", "model", "voters", "make_model", "dimension")
+"""Arguments of policies and engines that are no settings."""

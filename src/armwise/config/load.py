@@ -107,6 +107,8 @@ def complaint(item: Any, root: type[BaseModel] = RouterConfig) -> str:
         message = item["msg"].removeprefix("Value error, ")
         return f"{path}: {message}" if path else message
     allowed = item["msg"][0].lower() + item["msg"][1:]
+    if any("key" in str(step) for step in item["loc"]):  # what came may be a key in the clear: it is not repeated
+        return f"{path}: {allowed}, got {type(came).__name__}"
     return f"{path}: {allowed}, got {type(came).__name__} {came!r:.80}"
 
 

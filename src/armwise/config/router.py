@@ -23,7 +23,7 @@ from armwise.contracts import Arm, Model
 from armwise.errors import BadInput, unknown
 from armwise.plans import plan_arms
 from armwise.policies import Fixed, make_policy
-from armwise.rules import Rules
+from armwise.rules import PREFIX, Rules
 
 
 class LogSettings(Settings):
@@ -90,6 +90,18 @@ class RouterConfig(Settings):
         for name in self.apprentice.rule().values() if self.apprentice else ():
             if name not in names:
                 raise ValueError(f"apprentice: {unknown('arm', name, names)}")
+        virtual = {PREFIX + "auto", "auto", "armwise", *(PREFIX + route for route in self.routes)}
+        for alias, name in self.gateway.aliases.items():
+            if name not in virtual and name not in names:
+                raise ValueError(f"gateway.aliases.{alias}: {unknown('model', name, [*virtual, *names])}")
+        for i, tenant in enumerate(self.gateway.tenants):
+            for name in sorted(tenant.arms or ()):
+                if name not in names:
+                    raise ValueError(f"gateway.tenants[{i}].arms: {unknown('arm', name, names)}")
+        kinds = self.rewards.record().kinds
+        for i, judge in enumerate(self.judging.judges):
+            if judge.signal not in kinds:
+                raise ValueError(f"judging.judges[{i}].signal: {unknown('signal kind', judge.signal, kinds)}")
         reference = self.objective.min_cost.reference if self.objective.min_cost else None
         if reference is not None and reference not in names:
             raise ValueError(f"objective.min_cost.reference: {unknown('arm', reference, names)}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from armwise.contracts import Policy
-from armwise.errors import BadInput, unknown
+from armwise.errors import BadInput, misfit, unknown
 from armwise.policies.bag import BootstrappedBag
 from armwise.policies.base import ModelPolicy, draw
 from armwise.policies.explore_commit import ExploreThenCommit
@@ -101,4 +101,4 @@ def make_policy(
     try:
         return kind.build(lambda: make_quality_model(engine, dimension, **settings), **parameters)
     except TypeError as error:
-        raise BadInput(f"policy {name!r}: {error}") from error
+        raise BadInput(misfit(f"policy {name!r}", parameters, error, kind.__init__, kind.build)) from error

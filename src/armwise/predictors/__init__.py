@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from armwise.contracts import Knowledge, QualityModel
-from armwise.errors import BadInput, unknown
+from armwise.errors import BadInput, misfit, unknown
 from armwise.predictors.calibrated import CalibratedModel
 from armwise.predictors.cost import CostModel
 from armwise.predictors.difficulty import DifficultyModel
@@ -69,5 +69,5 @@ def make_quality_model(engine: str, dimension: int, *, calibrate: bool = False, 
     try:
         made = ENGINES[engine](dimension, **parameters)
     except TypeError as error:
-        raise BadInput(f"engine {engine!r}: {error}") from error
+        raise BadInput(misfit(f"engine {engine!r}", parameters, error, ENGINES[engine])) from error
     return CalibratedModel(made) if calibrate else made

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from phonenumbers import SUPPORTED_REGIONS
+
 from armwise.contracts import SENSITIVITIES, check_sensitivity
 from armwise.errors import BadInput
 from armwise.sensitivity.personal import personal_data
@@ -41,7 +43,7 @@ class Detector:
         self._secrets = secrets
         self._regions = tuple(phone_regions)
         for region in self._regions:
-            if len(region) != 2 or not region.isascii() or not region.isupper():
+            if region not in SUPPORTED_REGIONS:  # one nobody knows would find nothing, and say nothing
                 raise BadInput(f"sensitivity.phone_regions must be country codes such as 'US', got {region!r}")
 
     def findings(self, texts: Iterable[str]) -> Iterator[Finding]:
