@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from armwise import cli
+from armwise import __version__, cli
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -90,3 +93,28 @@ def test_an_unknown_command_is_refused(armwise) -> None:
     code, _, err = armwise("rout")
     assert code == 2
     assert "No such command" in err
+
+
+def test_the_version(armwise) -> None:
+    assert armwise("--version") == (0, f"armwise {__version__}\n", "")
+
+
+def commands(at: Any = None, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command, also those below others, by its words."""
+    at = typer.main.get_command(cli.app) if at is None else at
+    yield name, at
+    for below in getattr(at, "commands", {}).values():
+        yield from commands(below, f"{name} {below.name}".strip())
+
+
+def test_every_command_explains_itself_and_its_options() -> None:
+    for name, command in commands():
+        assert command.help, f"armwise {name} says nothing of itself"
+        for parameter in command.params:
+            assert parameter.help or parameter.required, f"armwise {name}: {parameter.name} says nothing of itself"
+
+
+def test_every_command_that_computes_takes_json() -> None:
+    leaves = {name: command for name, command in commands() if not hasattr(command, "commands")}
+    options = {name: {word for parameter in at.params for word in parameter.opts} for name, at in leaves.items()}
+    assert {name for name, words in options.items() if "--json" not in words} == {"serve"}

@@ -1,9 +1,11 @@
 """The command line: thin shells around the library, one file per command. Every one that computes takes ``--json``."""
 
 import sys
+from typing import Annotated
 
 import typer
 
+from armwise import __version__
 from armwise.cli.demo import demo
 from armwise.cli.doctor import doctor
 from armwise.cli.evaluate import evaluate
@@ -29,6 +31,21 @@ for command in (demo, route, simulate, evaluate, retrain, doctor, serve, key):
 app.add_typer(feedback)
 app.add_typer(log, name="log")
 app.add_typer(models)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"armwise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
