@@ -3,9 +3,9 @@
     python benchmarks/outage.py [--rate 50] [--json]
 
 Requests come at an even rate through the gateway. After a while the provider most used answers 503 to everything, in a
-second run it resets connections, in a third it falls silent. Given: errors that clients saw; the end of the last half
-second in which decisions still went to it for more than one request in ten; the slowest answer; and how long after the
-end of the outage until the provider answers again.
+second run it resets connections, in a third it falls silent. Given: errors that clients saw; from when on no more than
+one decision in five goes to it in any second (the rest are probes); the slowest answer; and how long after the end of
+the outage until the provider answers again.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ import yaml
 
 from armwise.testing.simulator import Failures, ProviderSimulator, SimulatedModel
 from gateways import processes
-from gateways.load import exchange, request
+from gateways.load import exchange, post, request
 
-BEFORE_S, DOWN_S, AFTER_S = 6.0, 10.0, 12.0
+BEFORE_S, DOWN_S, AFTER_S = 20.0, 10.0, 12.0
+"""Seconds; before the outage, long enough to have learned which provider is to be used most: the cheapest."""
 KINDS = ("503", "reset", "silence")
 
 
@@ -45,9 +46,12 @@ async def ask(port: int, number: int, began: float, calls: list[Call]) -> None:
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head, body = await asyncio.wait_for(exchange(reader, writer, content), 60)
-        writer.close()
         status, told = int(head.split(b" ", 2)[1]), json.loads(body).get("armwise", {})
         calls.append(Call(at - began, time.perf_counter() - at, status, told))
+        if status == 200 and number % 3 == 0:  # a third of the answers are judged, and all of them are right
+            rated = {"decision_id": told["decision_id"], "kind": "quality", "value": 1.0}
+            await exchange(reader, writer, post("/v1/feedback", rated))
+        writer.close()
     except (OSError, EOFError, TimeoutError):
         calls.append(Call(at - began, time.perf_counter() - at, 0, {}))
 
@@ -65,7 +69,7 @@ async def play(simulator: ProviderSimulator, port: int, rate: float, kind: str) 
     calls: list[Call] = []
     running = asyncio.create_task(traffic(port, rate, BEFORE_S + DOWN_S + AFTER_S, began, calls))
     await asyncio.sleep(BEFORE_S)
-    most = Counter(call.arm for call in calls).most_common(1)[0][0]
+    most = Counter(call.arm for call in calls if call.at > BEFORE_S / 2).most_common(1)[0][0]
     if kind == "silence":
         await asyncio.to_thread(simulator.set_failures, most, Failures(stall=1.0, stall_s=3600.0))
     else:
@@ -75,11 +79,11 @@ async def play(simulator: ProviderSimulator, port: int, rate: float, kind: str) 
     await asyncio.to_thread(simulator.clear)
     up = time.perf_counter() - began
     await running
-    half_seconds = [
-        float(np.mean([call.drawn == most for call in calls if start <= call.at < start + 0.5] or [0.0]))
-        for start in np.arange(down, up - 0.5, 0.5)
+    seconds = [
+        float(np.mean([call.drawn == most for call in calls if start <= call.at < start + 1.0] or [0.0]))
+        for start in np.arange(down, up - 1.0, 0.25)
     ]
-    moved = 0.5 * max((at + 1 for at, share in enumerate(half_seconds) if share > 0.1), default=0)
+    moved = max((0.25 * (at + 1) for at, share in enumerate(seconds) if share > 0.2), default=0.0)
     drawn_down = [call for call in calls if down <= call.at < up and call.drawn == most]
     back = [call.at for call in calls if call.at >= up and call.arm == most and call.status == 200]
     return {
@@ -90,7 +94,7 @@ async def play(simulator: ProviderSimulator, port: int, rate: float, kind: str) 
         "moved_within_s": moved,
         "slowest_s": max(call.seconds for call in calls),
         "back_after_s": min(back, default=float("inf")) - up,
-        "share_before": float(np.mean([call.arm == most for call in calls if call.at < down])),
+        "share_before": float(np.mean([call.arm == most for call in calls if BEFORE_S / 2 <= call.at < down])),
         "share_while_down": float(np.mean([call.arm == most for call in calls if down + 2 <= call.at < up])),
         "share_after": float(np.mean([call.arm == most for call in calls if call.at > up + 6])),
     }
@@ -107,7 +111,7 @@ def main() -> None:
         models = [SimulatedModel(name, skill=3.0, latency_ms=20.0, verbosity=0.2) for name in ("one", "two", "three")]
         with tempfile.TemporaryDirectory() as name, ProviderSimulator(models, process=True) as simulator:
             folder, port = Path(name), processes.free_port()
-            prices = {"one": 0.1, "two": 2.0, "three": 3.0}  # the first is used most
+            prices = {"one": 0.1, "two": 10.0, "three": 15.0}
             config = {
                 "models": [
                     {
@@ -120,6 +124,7 @@ def main() -> None:
                 ],
                 "log": str(folder / "outage.duckdb"),
                 "fallback": {"arm_timeout_s": 1.0},
+                "rewards": {"client_signals_per_minute": 1e6, "max_client_share": 1.0},
                 "gateway": {"port": port},
             }
             (folder / "outage.yaml").write_text(yaml.safe_dump(config))

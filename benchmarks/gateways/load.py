@@ -34,6 +34,13 @@ def request(model: str, *, stream: bool, key: str, text: str = "What is the capi
     return f"{head}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
 
 
+def post(path: str, data: object) -> bytes:
+    """JSON for any other route as bytes."""
+    body = json.dumps(data).encode()
+    head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
 async def exchange(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, content: bytes, times: list[float] | None = None
 ) -> tuple[bytes, bytes]:
