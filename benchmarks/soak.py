@@ -19,6 +19,7 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -93,19 +94,25 @@ class Soak:
             writer.close()
 
 
-def audit(path: Path) -> dict[str, int]:
+def audit(path: Path) -> dict[str, Any]:
     """What the log says: decisions, and those whose billed cost is there and is the sum of their attempts'."""
     with duckdb.connect(str(path), read_only=True) as log:
         decisions, billed, agreeing = log.execute(
             """
             with spent as (select decision_id, sum(coalesce(cost_usd, 0)) as usd from attempts group by 1),
             told as (select decision_id, max(value) as usd from signals where kind = 'cost_usd' group by 1)
-            select count(*), count(told.usd), count(*) filter (abs(told.usd - spent.usd) < 1e-12)
+            select count(*), count(told.usd), count(*) filter (abs(told.usd - coalesce(spent.usd, 0)) < 1e-12)
             from decisions left join told on told.decision_id = decisions.id
             left join spent on spent.decision_id = decisions.id
             """
         ).fetchone() or (0, 0, 0)
-    return {"decisions": decisions, "with_billed_cost": billed, "cost_is_sum_of_attempts": agreeing}
+        statuses = log.execute("select status, count(*) from attempts group by 1 order by 2 desc").fetchall()
+    return {
+        "attempts": dict(statuses),
+        "decisions": decisions,
+        "with_billed_cost": billed,
+        "cost_is_sum_of_attempts": agreeing,
+    }
 
 
 def main() -> None:

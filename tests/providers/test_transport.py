@@ -62,7 +62,7 @@ def test_a_group_takes_no_more_than_its_width_and_is_used_again() -> None:
     asyncio.run(main())
 
 
-def test_a_failure_a_hangup_and_an_unread_answer_give_the_place_back() -> None:
+def test_a_failure_a_hangup_and_an_unread_answer_retire_the_group() -> None:
     async def main() -> None:
         gate = asyncio.Event()
         client, made = grouped(gate)
@@ -72,13 +72,35 @@ def test_a_failure_a_hangup_and_an_unread_answer_give_the_place_back() -> None:
             task.cancel()
         await asyncio.gather(*cancelled, return_exceptions=True)
         gate.set()
-        for _ in range(WIDTH):
-            with pytest.raises(httpx.ReadError):
-                await client.get("http://one/broken")
-            async with client.stream("GET", "http://one/"):
-                pass
-        await asyncio.gather(*(client.get("http://one/") for _ in range(WIDTH)))
         assert len(made) == 1
+        await client.get("http://one/")
+        assert [upstream.closed for upstream in made] == [True, False], "a group with a lost connection is retired"
+        with pytest.raises(httpx.ReadError):
+            await client.get("http://one/broken")
+        async with client.stream("GET", "http://one/"):
+            pass
+        for _ in range(3 * WIDTH):
+            await client.get("http://one/")
+        assert [upstream.closed for upstream in made] == [True, True, True, False]
+        await client.aclose()
+
+
+def test_a_retired_group_lets_its_other_requests_finish() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+        client, made = grouped(gate)
+        asks = [asyncio.create_task(client.get("http://one/")) for _ in range(WIDTH)]
+        await asyncio.sleep(0.01)
+        asks[0].cancel()
+        await asyncio.sleep(0.01)
+        late = asyncio.create_task(client.get("http://one/"))
+        await asyncio.sleep(0.01)
+        assert [upstream.under_way for upstream in made] == [WIDTH - 1, 1]
+        assert not made[0].closed
+        gate.set()
+        await asyncio.gather(late, *asks[1:])
+        await asyncio.sleep(0)
+        assert made[0].closed
         await client.aclose()
 
     asyncio.run(main())

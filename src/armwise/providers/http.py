@@ -127,7 +127,7 @@ class Http:
         settings = self.settings
         if settings.trust_env and getproxies():
             return None
-        limits = httpx.Limits(max_connections=WIDTH, max_keepalive_connections=WIDTH, keepalive_expiry=30.0)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=WIDTH, keepalive_expiry=30.0)
         return GroupedTransport(
             lambda: httpx.AsyncHTTPTransport(
                 verify=_tls(settings.trust_env), http2=settings.http2, trust_env=settings.trust_env, limits=limits

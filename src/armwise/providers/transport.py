@@ -7,6 +7,7 @@ to one server are spread over pools of a few connections each: the first that ha
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import httpx
@@ -16,13 +17,26 @@ WIDTH = 4
 
 
 class Group:
-    """A pool of its own."""
+    """A pool of its own.
 
-    __slots__ = ("busy", "transport")
+    A request that was cancelled or broke may leave a connection behind that httpcore believes to be in use for ever. So
+    its group is retired: it takes no more requests, and is closed when the others in it are done.
+    """
+
+    __slots__ = ("_closing", "busy", "retired", "transport")
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self.transport = transport
         self.busy = 0
+        self.retired = False
+        self._closing: asyncio.Task[None] | None = None
+
+    def leave(self, *, whole: bool) -> None:
+        """A request is over; ``whole``: its answer was read to the end."""
+        self.busy -= 1
+        self.retired = self.retired or not whole
+        if self.retired and self.busy == 0 and self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self.transport.aclose())
 
 
 class GroupedTransport(httpx.AsyncBaseTransport):
@@ -40,6 +54,8 @@ class GroupedTransport(httpx.AsyncBaseTransport):
 
     def _group(self, url: httpx.URL) -> Group:
         groups = self._groups.setdefault((url.scheme, url.host, url.port), [])
+        if any(group.retired for group in groups):
+            groups[:] = [group for group in groups if not group.retired]
         for group in groups:
             if group.busy < WIDTH:
                 return group
@@ -56,7 +72,7 @@ class GroupedTransport(httpx.AsyncBaseTransport):
         try:
             response = await group.transport.handle_async_request(request)
         except BaseException:
-            group.busy -= 1
+            group.leave(whole=False)
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = _Stream(response.stream, group)
@@ -76,15 +92,17 @@ class _Stream(httpx.AsyncByteStream):
     def __init__(self, inner: httpx.AsyncByteStream, group: Group) -> None:
         self._inner = inner
         self._group: Group | None = group
+        self._whole = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for part in self._inner:
             yield part
+        self._whole = True
 
     async def aclose(self) -> None:
         try:
             await self._inner.aclose()
         finally:
             if self._group is not None:
-                self._group.busy -= 1
+                self._group.leave(whole=self._whole)
                 self._group = None
