@@ -276,6 +276,28 @@ def test_many_threads_read_while_one_writes(path: Path, rng: np.random.Generator
         assert all(same(event, sent) for (_, event), sent in zip(log.events(), events, strict=True))
 
 
+def test_a_bad_query_is_told_in_one_line(path: Path) -> None:
+    with DuckDBLog(path) as log, pytest.raises(LogError, match="syntax error") as caught:
+        log.query("SELEC arm FROM rewarded")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_log_that_could_not_be_made_leaves_no_stump(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> str:
+        raise duckdb.IOException("Could not write file: No space left on device")
+
+    monkeypatch.setattr("armwise.log.duckdb.prepare", full)
+    with pytest.raises(LogError, match="the disk is full"):
+        DuckDBLog(path)
+    assert not path.exists()
+    monkeypatch.undo()
+    DuckDBLog(path).close()
+    monkeypatch.setattr("armwise.log.duckdb.prepare", full)
+    with pytest.raises(LogError, match="the disk is full"):
+        DuckDBLog(path)
+    assert path.exists()  # one that was there before is never removed
+
+
 def test_a_bad_query_is_a_log_error(path: Path) -> None:
     with DuckDBLog(path) as log, pytest.raises(LogError, match=r"cannot read the log .*nonsense"):
         log.query("SELECT nonsense FROM rewarded")

@@ -56,6 +56,7 @@ class _Database:
         self.last: int | None = None
         self._closed = False
         self._switch = threading.Lock()
+        fresh = not path.exists()
         try:
             self._own = self._connected().cursor()
             self.id = prepare(self._own, path, rules)
@@ -64,6 +65,8 @@ class _Database:
             warm_up()
         except duckdb.Error as error:
             self.close()
+            if fresh and ("No space left" in str(error) or "File too large" in str(error)):
+                path.unlink(missing_ok=True)  # a stump that no later start could open
             raise LogError(explain(error, path)) from error
         except BaseException:
             self.close()

@@ -87,7 +87,7 @@ class Reading(ABC):
         try:
             yield from cursor.sql(sql, params=list(parameters)).to_arrow_reader(rows)
         except duckdb.Error as error:
-            raise LogError(f"cannot read {self.name}: {error}") from error
+            raise LogError(f"cannot read {self.name}: {_reason(error)}") from error
         finally:
             cursor.close()
 
@@ -126,7 +126,7 @@ class Reading(ABC):
         try:
             return cursor.sql(sql, params=list(parameters)).to_arrow_table()
         except duckdb.Error as error:
-            raise LogError(f"cannot read {self.name}: {error}") from error
+            raise LogError(f"cannot read {self.name}: {_reason(error)}") from error
 
     def _lookup(self, table: str, column: str, value: str) -> list[Numbered]:
         rows = self.query(f"SELECT * FROM {table} WHERE {column} = $1 ORDER BY position", [value])
@@ -184,3 +184,8 @@ def first_of_key(found: Iterable[Numbered], before: int | None = None) -> list[S
         if isinstance(event, Signal) and (before is None or position < before):
             kept.setdefault(event.key, event)
     return list(kept.values())
+
+
+def _reason(error: duckdb.Error) -> str:
+    """What DuckDB says, in one line, without the picture of the place."""
+    return " ".join(str(error).split("\n\n")[0].split())
