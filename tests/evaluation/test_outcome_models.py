@@ -76,3 +76,7 @@ def test_names(world, rng):
         evaluate(feedback, {"t": target}, outcome_model="rigde")
     with pytest.raises(BadInput, match="folds is 1"):
         evaluate(feedback, {"t": target}, folds=1)
+    with pytest.raises(
+        BadInput, match="rows to judge by: 100; a model of outcomes needs at least 101, one for each fold"
+    ):
+        evaluate(feedback, {"t": target}, folds=101)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ def write_page(story: Story, path: Path, decided: Sequence[tuple[str, Decision]]
             f"of its quality kept ({run.mean_quality:.3f} against {result['quality_of_best']:.3f})": (
                 f"{run.mean_quality / result['quality_of_best']:.1%}"
             ),
-            "saved at 95% of its quality, cold start included": f"{result['spend_saved_at_95']:.1f}%",
-            "saved by the best blind mix of two models": f"{result['hull_saved_at_95']:.1f}%",
+            "saved at 95% of its quality, cold start included": percent(result["spend_saved_at_95"], "%"),
+            "saved by the best blind mix of two models": percent(result["hull_saved_at_95"], "%"),
         }
     )
     page.figure(
@@ -71,15 +72,15 @@ def write_page(story: Story, path: Path, decided: Sequence[tuple[str, Decision]]
         plots.spend_curve({"armwise": run.cost_usd, f"always {arm}": table.cost_usd[:, best]}),
     )
     page.figure("Where the requests went", "Share of each model as the run went on.", plots.arm_shares(run))
-    rows = [["armwise, prequential, from a cold start", f"{result['spend_saved_at_95']:.1f}", _span(result)]]
+    rows = [["armwise, prequential, from a cold start", percent(result["spend_saved_at_95"]), _span(result)]]
     notes = {
         "hull": "best random mix of two models, chosen in hindsight",
         "known-cost null": "blind to the question; told every model's score afterwards; knows each input's price",
         "prompt length": "longest questions to the best model, the rest to the next on the hull, in hindsight",
         "task mean": "mean per subject; told every model's score afterwards",
     }
-    rows += [[name, f"{front.saved_at(table):.1f}", notes[name]] for name, front in story.baselines.items()]
-    rows.append(["oracle", f"{oracle(table).saved_at(table):.1f}", "knows every score before it chooses: out of reach"])
+    rows += [[name, percent(front.saved_at(table)), notes[name]] for name, front in story.baselines.items()]
+    rows.append(["oracle", percent(oracle(table).saved_at(table)), "knows every score before it chooses: out of reach"])
     page.table(
         "Spend saved at 95% of the best model's quality",
         "Percent of the best model's spend, by linear interpolation between neighbouring budgets.",
@@ -100,9 +101,19 @@ def write_page(story: Story, path: Path, decided: Sequence[tuple[str, Decision]]
     return page.write(path)
 
 
+def percent(value: float | None, unit: str = "") -> str:
+    """A percentage, or that no point of the frontier reaches the quality asked for."""
+    return "not reached" if value is None or math.isnan(value) else f"{value:.1f}{unit}"
+
+
 def _span(result: Mapping[str, Any]) -> str:
     values = result["spend_saved_by_seed"]
-    return f"{min(values):.1f} to {max(values):.1f} over {len(values)} orders of the questions"
+    reached = [value for value in values if value is not None and not math.isnan(value)]
+    orders = f"{len(values)} orders of the questions"
+    if not reached:
+        return f"reached in none of {orders}"
+    short = f"; {len(values) - len(reached)} of them do not reach it" if len(reached) < len(values) else ""
+    return f"{min(reached):.1f} to {max(reached):.1f} over {orders}{short}"
 
 
 def _row(text: str, decision: Decision) -> list[str]:

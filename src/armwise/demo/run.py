@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from armwise.contracts import Decision, Request
-from armwise.demo.page import write_page
+from armwise.demo.page import percent, write_page
 from armwise.demo.story import ASKED, BUDGET, QUERY, Story
 from armwise.errors import BadInput
 from armwise.features import TextEncoder
@@ -230,17 +230,17 @@ def _summary(result: DemoResult, decided: list[Decision], console: Console) -> N
     low, high = min(result.spend_saved_by_seed), max(result.spend_saved_by_seed)
     board.add_row(
         "[bold green]armwise, whole run from a cold start[/bold green]",
-        f"[bold]{result.spend_saved_at_95:.1f}[/bold]",
+        f"[bold]{percent(result.spend_saved_at_95)}[/bold]",
         f"{low:.1f} to {high:.1f} over {len(result.spend_saved_by_seed)} orders of the prompts",
     )
-    board.add_row("hull", f"{result.hull_saved_at_95:.1f}", "best blind random mix of two models, in hindsight")
+    board.add_row("hull", percent(result.hull_saved_at_95), "best blind random mix of two models, in hindsight")
     board.add_row(
-        "known-cost null", f"{result.known_cost_null_saved_at_95:.1f}", "blind to the prompt, told every model's score"
+        "known-cost null", percent(result.known_cost_null_saved_at_95), "blind to the prompt, told every model's score"
     )
     board.add_row(
-        "prompt length", f"{result.prompt_length_saved_at_95:.1f}", "longest prompts to the best model, in hindsight"
+        "prompt length", percent(result.prompt_length_saved_at_95), "longest prompts to the best model, in hindsight"
     )
-    board.add_row("task mean", f"{result.task_mean_saved_at_95:.1f}", "mean per subject, told every model's score")
+    board.add_row("task mean", percent(result.task_mean_saved_at_95), "mean per subject, told every model's score")
     console.print(board)
     live = Table("typed just now", "task", "drawn", "chance", "expected quality", "expected USD")
     for text, decision in zip(ASKED, decided, strict=True):

@@ -35,8 +35,10 @@ def cross_fit(
         BadInput: fewer than 2 folds, or more folds than rows.
     """
     n, names = feedback.n, list(feedback.outcomes)
-    if not 2 <= folds <= n:
+    if folds < 2:
         raise BadInput(f"folds is {folds}; allowed: 2 to {n}, the number of rows")
+    if n < folds:
+        raise BadInput(f"rows to judge by: {n}; a model of outcomes needs at least {folds}, one for each fold")
     models = len(targets) if variance_weights else 1
     logged = np.zeros((n, models, len(names)))
     direct = np.zeros((n, len(targets), len(names)))
