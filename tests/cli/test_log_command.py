@@ -38,14 +38,14 @@ def test_show_counts(log: Path) -> None:
 
 
 def test_tail_gives_the_latest_last(log: Path) -> None:
-    rows = json.loads(run("tail", log, "-n", 3, "--json"))
+    rows = json.loads(run("tail", log, "-n", 3, "--json"))["rows"]
     assert len(rows) == 3
     assert [row["id"] for row in rows] == sorted(row["id"] for row in rows)
     assert "maths" in run("tail", log)
 
 
 def test_query_answers_in_sql(log: Path) -> None:
-    assert json.loads(run("query", log, "SELECT count(*) AS n FROM rewarded", "--json")) == [{"n": 12}]
+    assert json.loads(run("query", log, "SELECT count(*) AS n FROM rewarded", "--json")) == {"rows": [{"n": 12}]}
 
 
 def test_prune_and_compact(log: Path) -> None:

@@ -53,6 +53,8 @@ def tail(
     """The latest decisions, with what is known of their outcome by now."""
     with open_reader(log) as reader:
         rows = reader.query(_TAIL, [count]).to_pylist()
+    if not as_json:  # what fits a line, with ids whole
+        rows = [{name: value for name, value in row.items() if name not in ("unix_time", "error")} for row in rows]
     _print(rows[::-1], as_json)
 
 
@@ -109,7 +111,7 @@ def _there(log: Path) -> Path:
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(rows, default=str))
+        print(json.dumps({"rows": rows}, default=str))
         return
     if not rows:
         print("nothing")
@@ -117,6 +119,7 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*(_shown(name, value) for name, value in row.items()))
+    table.columns[0].no_wrap = True  # an id is there to be copied
     console.print(table)
 
 

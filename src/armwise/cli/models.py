@@ -122,8 +122,10 @@ def history(log: Log = _DEFAULT, as_json: Json = False) -> None:
     """Every change of what serves: who, when, why."""
     changes = _registry(log).history.after(0)
     if as_json:
-        print(json.dumps([asdict(change) for change in changes]))
+        print(json.dumps({"changes": [asdict(change) for change in changes]}))
         return
+    if not changes:
+        print("nothing was ever promoted")
     for change in changes:
         console.print(f"{change.sequence:>4}  {_when(change.at)}  {_said(change)}", highlight=False)
 

@@ -28,7 +28,7 @@ class Durability:
         self._patience_s = patience_s
         self._done = position()
         self._wanted = 0
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[int, asyncio.Future[bool]]] = deque()
         self._flushing: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="armwise-durable")
         self.missed = 0
@@ -42,20 +42,21 @@ class Durability:
         return self._wanted
 
     async def wait(self, ticket: int) -> bool:
-        """Return when it is durable, or after ``patience_s``: whether it is."""
+        """Whether it is durable: when it is, or the log has said that it cannot be now, or after ``patience_s``."""
         if ticket <= self._done:
             return True
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((ticket, future))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._run())
         try:
-            await asyncio.wait_for(future, self._patience_s)
+            durable = await asyncio.wait_for(future, self._patience_s)
         except TimeoutError:
+            durable = False
+        if not durable:
             self.missed += 1
             logger.error("an answer was delivered before its decision was durable; the event waits in memory")
-            return False
-        return True
+        return durable
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -63,16 +64,17 @@ class Durability:
             target = self._position()
             try:
                 await loop.run_in_executor(self._thread, self._flush, self._patience_s)
-            except LogError:
-                await asyncio.sleep(0.2)  # the log keeps the events and tries again itself; it has said so
-                if not self._waiting:
-                    return
-                continue
+            except LogError:  # the log keeps the events, tries again by itself, and has said so: no answer waits for it
+                self._release(self._position(), durable=False)
+                return
             self._done = target
-            while self._waiting and self._waiting[0][0] <= target:
-                _, future = self._waiting.popleft()
-                if not future.done():
-                    future.set_result(None)
+            self._release(target, durable=True)
+
+    def _release(self, position: int, *, durable: bool) -> None:
+        while self._waiting and self._waiting[0][0] <= position:
+            _, future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(durable)
 
     def close(self) -> None:
         """Release the thread."""

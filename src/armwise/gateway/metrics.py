@@ -121,7 +121,10 @@ class _Readings(Collector):
         yield arms
         health = GaugeMetricFamily("armwise_model_healthy", "0 while a model's provider cools down", labels=("model",))
         cooling = router.orchestrator.client.cooling()
+        pooled = {model.name for arm in router.pool() for model in arm.models}
         for model in router.orchestrator.client.models:
+            if model.name not in pooled:
+                continue  # it left the pool; its connections outlive it
             health.add_metric((model.name,), 0.0 if model.name in cooling else 1.0)
         yield health
         yield from _budgets(router)

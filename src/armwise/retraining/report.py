@@ -150,6 +150,8 @@ def _moves(page: Page, run: Retraining) -> None:
             x=arms[top],
             y=arms[top],
             colorscale="Blues",
+            zmin=0.0,
+            zmax=max(1.0, 100.0 * float(moved.max(initial=0.0))),
             hovertemplate="%{y} to %{x}: %{z:.2f}%<extra></extra>",
             colorbar={"title": "%"},
         )

@@ -41,10 +41,18 @@ def ask(body: dict[str, Any]) -> Ask:
         max_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
         stop=(stop,) if isinstance(stop, str) else tuple(stop),
         stream=bool(body.get("stream")),
-        count=body.get("n") or 1,
+        count=_count(body.get("n")),
         logprobs=bool(body.get("logprobs")),
         fixed=not body.get("temperature") or body.get("seed") is not None,
     )
+
+
+def _count(asked: Any) -> int:
+    if asked is None:
+        return 1
+    if isinstance(asked, bool) or not isinstance(asked, int) or not 1 <= asked <= 128:
+        raise Malformed(f"n must be a whole number from 1 to 128, got {asked!r}")
+    return asked
 
 
 def _schema(shape: dict[str, Any]) -> dict[str, Any] | None:
