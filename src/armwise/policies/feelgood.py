@@ -37,8 +37,9 @@ class FeelGoodThompson(ThompsonSampling):
         scale: float = 0.6,
         horizon: float = 100.0,
         nodes: int = 64,
+        floor: float = 0.0,
     ) -> None:
-        super().__init__(model, scale=scale, horizon=horizon, nodes=nodes)
+        super().__init__(model, scale=scale, horizon=horizon, nodes=nodes, floor=floor)
         if not 0 <= bonus <= 1:
             raise BadInput(f"feelgood needs a bonus in [0, 1], got {bonus}")
         self.bonus = bonus

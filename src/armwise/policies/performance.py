@@ -15,5 +15,13 @@ class Performance(ThompsonSampling):
     name = "performance"
     engine = "means"
 
-    def __init__(self, model: BayesianModel, *, scale: float = 1.0, horizon: float = 1000.0, nodes: int = 64) -> None:
-        super().__init__(model, scale=scale, horizon=horizon, nodes=nodes)
+    def __init__(
+        self,
+        model: BayesianModel,
+        *,
+        scale: float = 1.0,
+        horizon: float = 1000.0,
+        nodes: int = 64,
+        floor: float = 0.0,
+    ) -> None:
+        super().__init__(model, scale=scale, horizon=horizon, nodes=nodes, floor=floor)
