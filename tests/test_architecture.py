@@ -177,3 +177,11 @@ def test_the_names_of_the_package_are_there() -> None:
     assert set(armwise.__all__) <= set(dir(armwise))
     with pytest.raises(AttributeError, match="no attribute 'Rooter'"):
         _ = armwise.Rooter
+
+
+def test_every_test_file_has_a_name_of_its_own() -> None:
+    """They are imported by their names alone."""
+    names = [
+        path.name for path in Path(__file__).parent.rglob("*.py") if path.name not in ("conftest.py", "__init__.py")
+    ]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
