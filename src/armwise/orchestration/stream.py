@@ -11,7 +11,7 @@ from armwise.contracts import Decision
 from armwise.errors import BadInput
 from armwise.orchestration.answer import Answer
 from armwise.orchestration.ask import Draft
-from armwise.providers.blocking import BackgroundLoop
+from armwise.providers.blocking import BackgroundLoop, BlockingChunks
 from armwise.providers.completion import Completion
 from armwise.providers.errors import UpstreamError
 from armwise.providers.stream import CompletionStream
@@ -113,44 +113,18 @@ class AnswerStream:
         await self.aclose()
 
 
-class BlockingAnswerStream:
+class BlockingAnswerStream(BlockingChunks[AnswerStream]):
     """An iterator over the chunks of a stream, for code that is not async."""
 
     def __init__(self, loop: BackgroundLoop, stream: AnswerStream) -> None:
-        self._loop = loop
-        self._stream = stream
+        super().__init__(loop, stream)
         self.decision = stream.decision
         self.arm = stream.arm
-
-    def __iter__(self) -> Iterator[Json]:
-        return self
-
-    def __next__(self) -> Json:
-        chunk = self._loop.run(_next(self._stream))
-        if chunk is None:
-            raise StopIteration
-        return chunk
 
     @property
     def answer(self) -> Answer:
         """See :attr:`AnswerStream.answer`."""
         return self._stream.answer
-
-    def close(self) -> None:
-        """Stop reading and hang up."""
-        self._loop.run(self._stream.aclose())
-
-    def __enter__(self) -> BlockingAnswerStream:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-async def _next(stream: AnswerStream) -> Json | None:
-    return await anext(stream, None)
 
 
 class Replay:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Coroutine, Iterator, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from armwise.contracts import Model
 from armwise.providers.client import ProviderClient
@@ -57,10 +57,21 @@ class BackgroundLoop:
             loop.close()
 
 
-class BlockingStream:
-    """An iterator over the chunks of a stream."""
+class Chunks(Protocol):
+    """A stream that is read with ``async``."""
 
-    def __init__(self, loop: BackgroundLoop, stream: CompletionStream) -> None:
+    def __anext__(self) -> Awaitable[Json]: ...
+
+    async def aclose(self) -> None: ...
+
+
+Source = TypeVar("Source", bound=Chunks)
+
+
+class BlockingChunks(Generic[Source]):
+    """An iterator over the chunks of a stream, for code that is not async."""
+
+    def __init__(self, loop: BackgroundLoop, stream: Source) -> None:
         self._loop = loop
         self._stream = stream
 
@@ -73,16 +84,11 @@ class BlockingStream:
             raise StopIteration
         return chunk
 
-    @property
-    def completion(self) -> Completion:
-        """The whole answer with its account, once the stream was read to its end."""
-        return self._stream.completion
-
     def close(self) -> None:
         """Stop reading and hang up."""
         self._loop.run(self._stream.aclose())
 
-    def __enter__(self) -> BlockingStream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -91,8 +97,17 @@ class BlockingStream:
         self.close()
 
 
-async def _next(stream: CompletionStream) -> Json | None:
+async def _next(stream: Chunks) -> Json | None:
     return await anext(stream, None)
+
+
+class BlockingStream(BlockingChunks[CompletionStream]):
+    """An iterator over the chunks of a completion."""
+
+    @property
+    def completion(self) -> Completion:
+        """The whole answer with its account, once the stream was read to its end."""
+        return self._stream.completion
 
 
 class BlockingClient:
