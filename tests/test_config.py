@@ -69,6 +69,7 @@ def test_a_good_config_has_defaults_for_the_rest() -> None:
         ("rules", [{"name": "r", "then": {"arms": ["larg"]}}], r"rules and routes: rule 'r': unknown arm 'larg'; did you mean 'large'"),
         ("rules", [{"name": "r", "when": {"patern": "x"}, "then": {}}], r"rules\[0\].when.patern: unknown setting 'patern'; did you mean 'pattern'"),
         ("rules", [{"name": "r", "when": {"pattern": "("}, "then": {}}], r"rules\[0\]: pattern '\(' is not a regular expression"),
+        ("rules", [{"name": "r", "then": {}}], r"rules\[0\]: then is empty; allowed are arms, "),
         ("rules", [{"name": "r"}], r"rules\[0\].then: is missing"),
         ("routes", {"small": {}}, r"route 'small': the name is taken"),
         ("routes", {"code": {"likness": 1}}, r"routes.code.likness: unknown setting 'likness'; did you mean 'likeness'"),

@@ -24,6 +24,11 @@ def pool(*models: Any) -> Pool:
 OPEN = {"clearance": "restricted", "residency": "eu", "modalities": {"text", "image"}, "context_window": 100_000}
 
 
+def test_a_misspelt_arm_of_a_request_gets_its_near_miss() -> None:
+    with pytest.raises(NoEligibleArm, match="unknown arm 'smal'; did you mean 'small'"):
+        pool(model("small", **OPEN)).eligible(context(), Request(arms=frozenset({"smal"})))
+
+
 @pytest.mark.parametrize(
     ("limited", "request_", "seen", "reason"),
     [
@@ -46,7 +51,7 @@ def test_each_constraint_excludes_and_names_itself(limited: Any, request_: Any, 
     assert dict(actions.excluded) == {"narrow": reason}
     with pytest.raises(NoEligibleArm) as caught:
         pool(narrow).eligible(context(**seen), request)
-    assert str(caught.value) == f"no arm can answer this request: narrow: {reason}"
+    assert str(caught.value).startswith(f"no arm can answer this request: narrow: {reason}")
     assert caught.value.excluded == {"narrow": reason}
     assert caught.value.status == 422
 

@@ -177,7 +177,9 @@ class Pool:
                 {n: f"context window {x:.0f} < {needed} tokens" for n, x in zip(actions.names, limits, strict=True)},
             )
         if not actions.names:
-            raise NoEligibleArm(_emptied(actions.excluded), excluded=dict(actions.excluded))
+            strangers = sorted((request.arms or frozenset()) - self._slot_of.keys())
+            hint = f"; {unknown('arm', strangers[0], self._slot_of)}" if strangers else ""
+            raise NoEligibleArm(_emptied(actions.excluded) + hint, excluded=dict(actions.excluded))
         return self._rested(actions) if self._resting else actions
 
     def _rested(self, actions: ActionSet) -> ActionSet:

@@ -54,6 +54,26 @@ def test_doctor_says_what_a_configuration_would_do(armwise) -> None:
     assert found["objective"] == {"min_cost": {"reference": "gpt-4o", "quality_fraction": 0.95, "latency_weight": 0.0}}
 
 
+def test_doctor_warns_of_keys_that_are_absent_and_a_service_refuses(armwise, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "models: [{name: gpt-4o, api_key_env: NO_SUCH_KEY}]\n"
+        "gateway: {admin_keys: ['env:NO_ADMIN'], tenants: [{name: acme, keys: ['env:NO_TENANT']}]}\n"
+    )
+    missing = [
+        "models[0].api_key_env: the environment has no NO_SUCH_KEY",
+        "gateway.tenants[0].keys[0]: the environment has no NO_TENANT",
+        "gateway.admin_keys[0]: the environment has no NO_ADMIN",
+    ]
+    code, out, _ = armwise("doctor", str(path), "--json")
+    assert (code, json.loads(out.splitlines()[-1])["missing_keys"]) == (0, missing)
+    code, out, _ = armwise("doctor", str(path))
+    assert code == 0
+    assert "will not start" in out
+    code, _, err = armwise("route", "Hello", "--config", str(path))
+    assert (code, err) == (2, f"armwise: {path}: {missing[0]}\n")
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -61,7 +81,15 @@ def test_doctor_says_what_a_configuration_would_do(armwise) -> None:
         ("models: [{name: gpt-4o, toolz: true}]", "models[0].toolz: unknown setting 'toolz'; did you mean 'tools'?"),
         ("models: [{name: gpt-4o, tools: often}]", "models[0].tools: "),
         ("models: [{name: gpt-4o}, {name: gpt-4o}]", "models: duplicate name 'gpt-4o'"),
-        ("models: [{name: gpt-4o, api_key_env: NO_SUCH_KEY}]", "models[0].api_key_env: the environment has no NO_SUCH"),
+        ("models: [{name: gpt-4o}]\nfeatures: {dimension: 99}", "features: dimension must be a whole number from 0"),
+        (
+            "models: [{name: gpt-4o}]\nfeatures: {features: [{nam: x}]}",
+            "a feature: unknown key 'nam'; did you mean 'name'",
+        ),
+        (
+            "models: [{name: gpt-4o}]\npolicy: 5",
+            "policy: a policy is a name, or a mapping of name and parameters, got int",
+        ),
         ("[", "not valid YAML"),
     ],
 )

@@ -222,7 +222,7 @@ def test_a_log_in_use_by_another_process(tmp_path: Path) -> None:
         assert process.stdout.readline()
         with pytest.raises(LogError, match=r"another process is writing it.*open_reader.*PID"):
             DuckDBLog(path)
-        with pytest.raises(LogError, match="nothing of it is published yet"):
+        with pytest.raises(LogError, match="not published yet"):
             open_reader(path)
     finally:
         process.kill()

@@ -109,7 +109,7 @@ def test_the_reader_is_picked_by_what_can_be_had(path: Path, directory: Path, rn
     with DuckDBLog(path) as log:
         log.append(make_decision(rng, 1))
         log.flush()
-        with pytest.raises(LogError, match="nothing of it is published yet: call its publish"):
+        with pytest.raises(LogError, match="not published yet: a service publishes every"):
             open_reader(path)
         log.publish()
         log.append(make_decision(rng, 2))

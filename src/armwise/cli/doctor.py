@@ -1,13 +1,15 @@
 """``armwise doctor``."""
 
 import json
+import os
 from dataclasses import asdict
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from armwise.cli.common import Config, Json, console
-from armwise.config import load_config
+from armwise.config import load_config, located, missing_keys
 from armwise.plans import calls_in, plan_of
 from armwise.router import Router
 
@@ -16,8 +18,10 @@ OBJECTIVES = ("max_quality", "min_cost", "tradeoff")
 
 def doctor(config: Config, as_json: Json = False) -> None:
     """Check a configuration and say what it would do."""
-    settings = load_config(config)
-    router = Router.from_config(config, log=None)
+    settings = load_config(config, needs_keys=False)
+    with located(config):
+        router = Router.from_config(settings, log=None)
+    absent = missing_keys(settings, os.environ)
     arms = router.pool()
     pool = [arm.models[0] for arm in arms if arm.plan == "single"]
     objective = settings.objective.model_dump(exclude_none=True, exclude={kind: {"budgets"} for kind in OBJECTIVES})
@@ -56,6 +60,7 @@ def doctor(config: Config, as_json: Json = False) -> None:
         "policy": settings.policy_settings(),
         "features": {"version": router.encoder.version, "dimension": len(router.encoder.names)},
         "log": settings.log.path,
+        "missing_keys": absent,
     }
     if as_json:
         print(json.dumps(found))
@@ -85,4 +90,7 @@ def doctor(config: Config, as_json: Json = False) -> None:
     console.print(f"log        {settings.log.path or 'none: nothing survives a restart'}")
     if found["disabled"]:
         console.print(f"disabled   {', '.join(found['disabled'])}")
-    console.print(f"[green]{config} is sound[/green]")
+    for line in absent:
+        console.print(f"[yellow]key absent  {escape(line)}[/yellow]", highlight=False)
+    but = ", but will not start without the keys above" if absent else ""
+    console.print(f"[green]{config} is sound{but}[/green]")

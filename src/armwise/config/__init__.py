@@ -1,6 +1,6 @@
 """Typed settings: one file per section, read once, checked whole, frozen."""
 
-from armwise.config.load import load_config, parse_config
+from armwise.config.load import load_config, located, missing_keys, parse_config
 from armwise.config.router import RouterConfig
 
-__all__ = ["RouterConfig", "load_config", "parse_config"]
+__all__ = ["RouterConfig", "load_config", "located", "missing_keys", "parse_config"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -58,6 +59,10 @@ class JudgeSettings(Settings):
             raise ValueError(f"a judge of kind {self.kind!r} {needs}")
         if (self.pattern is not None) != (self.kind == "pattern"):
             raise ValueError(f"pattern goes with kind 'pattern', and only with it; got kind {self.kind!r}")
+        try:
+            re.compile(self.pattern or "")
+        except re.error as error:
+            raise ValueError(f"pattern {self.pattern!r} is not a regular expression: {error}") from error
         if not self.scale[0] < self.scale[1]:
             raise ValueError(f"scale must go up, got {self.scale}")
         return self

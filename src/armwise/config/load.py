@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, get_args
@@ -17,15 +18,20 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from armwise.config.router import RouterConfig
-from armwise.errors import ConfigError, unknown
+from armwise.errors import BadInput, ConfigError, unknown
 
 PREFIX = "ARMWISE_"
 _RESERVED = frozenset({"DATA", "NODE", "PEERS"})
 """Variables with our prefix that are not settings."""
 
 
-def load_config(path: str | Path, *, env: Mapping[str, str] | None = None) -> RouterConfig:
+def load_config(path: str | Path, *, env: Mapping[str, str] | None = None, needs_keys: bool = True) -> RouterConfig:
     """Read a configuration file, with the overrides of the environment.
+
+    Args:
+        path: of the file.
+        env: variables; by default those of the process.
+        needs_keys: whether an absent provider's key is an error; :func:`missing_keys` names them all.
 
     Raises:
         ConfigError: naming every wrong setting by its path in the file.
@@ -40,10 +46,12 @@ def load_config(path: str | Path, *, env: Mapping[str, str] | None = None) -> Ro
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    return parse_config(data, source=str(path), env=env)
+    return parse_config(data, source=str(path), env=env, needs_keys=needs_keys)
 
 
-def parse_config(data: Any, *, source: str = "config", env: Mapping[str, str] | None = None) -> RouterConfig:
+def parse_config(
+    data: Any, *, source: str = "config", env: Mapping[str, str] | None = None, needs_keys: bool = True
+) -> RouterConfig:
     """Check settings already read.
 
     Raises:
@@ -59,14 +67,35 @@ def parse_config(data: Any, *, source: str = "config", env: Mapping[str, str] | 
     except ValidationError as error:
         lines = [complaint(item) for item in error.errors(include_url=False)]
         raise ConfigError("\n".join(f"{source}: {line}" for line in lines)) from None
-    missing = [
-        f"{source}: models[{i}].api_key_env: the environment has no {model.api_key_env}"
-        for i, model in enumerate(config.models)
-        if model.enabled and model.api_key_env and not env.get(model.api_key_env)
-    ]
-    if missing:
-        raise ConfigError("\n".join(missing))
+    missing = [line for line in missing_keys(config, env) if line.startswith("models[")]
+    if missing and needs_keys:
+        raise ConfigError("\n".join(f"{source}: {line}" for line in missing))
     return config
+
+
+def missing_keys(config: RouterConfig, env: Mapping[str, str]) -> list[str]:
+    """A line for every key that a configuration names and the environment lacks: of models, judges, tenants, admins."""
+    named = [(f"models[{i}].api_key_env", model.api_key_env) for i, model in enumerate(config.models) if model.enabled]
+    for i, judge in enumerate(config.judging.judges):
+        if judge.model is not None:
+            named.append((f"judging.judges[{i}].model.api_key_env", judge.model.api_key_env))
+    keys = [
+        (f"gateway.tenants[{i}].keys[{j}]", key)
+        for i, tenant in enumerate(config.gateway.tenants)
+        for j, key in enumerate(tenant.keys)
+    ]
+    keys += [(f"gateway.admin_keys[{i}]", key) for i, key in enumerate(config.gateway.admin_keys)]
+    named += [(where, key.removeprefix("env:")) for where, key in keys if key.startswith("env:")]
+    return [f"{where}: the environment has no {name}" for where, name in named if name and not env.get(name)]
+
+
+@contextmanager
+def located(source: str | Path) -> Iterator[None]:
+    """What is complained of in here is of the file ``source``, and says so."""
+    try:
+        yield
+    except (BadInput, ConfigError) as error:
+        raise ConfigError("\n".join(f"{source}: {line}" for line in str(error).splitlines())) from error
 
 
 def _override(data: dict[str, Any], env: Mapping[str, str]) -> None:

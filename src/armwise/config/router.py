@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from armwise.config.base import Positive, PositiveInt, Settings
 from armwise.config.fallback import FallbackSettings
@@ -68,6 +68,13 @@ class RouterConfig(Settings):
         if isinstance(data, dict) and "log" in data and not isinstance(data["log"], dict):
             return {**data, "log": {"path": data["log"]}}
         return data
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _named(cls, policy: Any) -> Any:
+        if not isinstance(policy, (str, dict)):
+            raise ValueError(f"a policy is a name, or a mapping of name and parameters, got {type(policy).__name__}")
+        return policy
 
     @model_validator(mode="after")
     def _consistent(self) -> RouterConfig:

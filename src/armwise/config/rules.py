@@ -66,6 +66,8 @@ class RuleSettings(Settings):
             self.record()
         except BadInput as error:
             raise ValueError(str(error)) from error
+        if not self.then.model_fields_set:
+            raise ValueError(f"then is empty; allowed are {', '.join(ThenSettings.model_fields)}")
         return self
 
     def record(self) -> Rule:

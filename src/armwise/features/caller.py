@@ -117,7 +117,7 @@ def declare(item: Feature | Mapping[str, Any]) -> Feature:
     if not isinstance(item, Mapping):
         raise ConfigError(f"a feature is declared as Numeric, Categorical or an object, got {type(item).__name__}")
     settings = {str(key): value for key, value in item.items()}
-    owner = f"feature {settings.get('name')!r}"
+    owner = f"feature {settings['name']!r}" if "name" in settings else "a feature"
     kind = settings.pop("kind", "numeric")
     if (cls := _KINDS.get(str(kind))) is None:
         raise ConfigError(f"{owner}: {unknown('kind', kind, _KINDS)}")

@@ -512,7 +512,7 @@ def open_reader(path: str | os.PathLike[str]) -> ReadOnlyLog | PublishedLog:
             raise
         if not published.is_dir():
             raise LogError(
-                f"the log {path} is being written and nothing of it is published yet: call its publish(), "
-                "or set publish_every_s, and read again"
+                f"the log {path} is being written, and what is written is not published yet: a service publishes every "
+                "log.publish_every_s (60 s unless set) and when it stops. Read again then, or call publish() on the log"
             ) from error
     return read_published(published)

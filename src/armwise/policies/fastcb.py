@@ -1,16 +1,12 @@
 """Inverse-gap weighting by relative gaps: explores little where the best arm is nearly always right."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from armwise.contracts import Choice, QualityModel, Slots, Vector
-from armwise.errors import BadInput
-from armwise.policies.base import ModelPolicy
+from armwise.policies.inverse_gap import InverseGapWeighting
 
 
-class FastCB(ModelPolicy):
+class FastCB(InverseGapWeighting):
     """FastCB (Foster & Krishnamurthy 2021, algorithm 1): p(a) = L* / (K L* + gamma (L(a) - L*)), the rest to the best.
 
     L is the predicted loss, 1 - utility. Where the best arm's loss is small so is exploration, and the regret bound
@@ -25,21 +21,13 @@ class FastCB(ModelPolicy):
     name = "fastcb"
 
     def __init__(self, model: QualityModel, *, gamma: float = 10.0, exponent: float = 0.5) -> None:
-        super().__init__(model)
-        if not gamma > 0 or not 0 <= exponent <= 1:
-            raise BadInput(f"fastcb needs gamma > 0 and 0 <= exponent <= 1, got {gamma} and {exponent}")
-        self.gamma = gamma
-        self.exponent = exponent
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        return {"gamma": self.gamma, "exponent": self.exponent}
+        super().__init__(model, gamma, exponent)
 
     def choose(self, vector: Vector, slots: Slots, penalty: Vector, *, seed: int) -> Choice:
         quality = self.model.predict(vector, slots)
         utility = quality - penalty
         best = int(utility.argmax())
-        gamma = self.gamma * (1.0 + self.model.lessons) ** self.exponent
+        gamma = self.rate
         least = max(1.0 - float(utility[best]), 1e-6)
         probabilities = 1.0 / ((utility[best] - utility) * (gamma / least) + len(utility))
         probabilities[best] += 1.0 - np.add.reduce(probabilities)

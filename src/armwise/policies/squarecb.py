@@ -1,18 +1,13 @@
 """Inverse-gap weighting around a regression oracle."""
 
-import math
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from armwise.contracts import Choice, QualityModel, Slots, Vector
-from armwise.errors import BadInput
-from armwise.policies.base import ModelPolicy
 from armwise.policies.batch import Table, predict_many
+from armwise.policies.inverse_gap import InverseGapWeighting
 
 
-class SquareCB(ModelPolicy):
+class SquareCB(InverseGapWeighting):
     """SquareCB (Foster & Rakhlin 2020, algorithm 1): p(a) = 1 / (K + gamma (u* - u(a))), the rest to the best arm.
 
     gamma = ``gamma`` * (1 + lessons) ** ``exponent``: the theory wants an exponent of 1/2 and a scale that depends on
@@ -26,21 +21,13 @@ class SquareCB(ModelPolicy):
     name = "squarecb"
 
     def __init__(self, model: QualityModel, *, gamma: float = 20.0, exponent: float = 0.5) -> None:
-        super().__init__(model)
-        if not gamma > 0 or not 0 <= exponent <= 1:
-            raise BadInput(f"squarecb needs gamma > 0 and 0 <= exponent <= 1, got {gamma} and {exponent}")
-        self.gamma = gamma
-        self.exponent = exponent
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        return {"gamma": self.gamma, "exponent": self.exponent}
+        super().__init__(model, gamma, exponent)
 
     def choose(self, vector: Vector, slots: Slots, penalty: Vector, *, seed: int) -> Choice:
         quality = self.model.predict(vector, slots)
         utility: list[float] = (quality - penalty).tolist()  # plain floats: faster than numpy below some thirty arms
         best, arms = max(utility), len(utility)
-        gamma = self.gamma * math.pow(1.0 + self.model.lessons, self.exponent)
+        gamma = self.rate
         probabilities = [1.0 / (arms + gamma * (best - other)) for other in utility]
         probabilities[utility.index(best)] += 1.0 - sum(probabilities)
         return Choice(np.array(probabilities), quality)
@@ -50,7 +37,7 @@ class SquareCB(ModelPolicy):
         if quality is None:
             return None
         utility = quality - penalties
-        gamma = self.gamma * math.pow(1.0 + self.model.lessons, self.exponent)
+        gamma = self.rate
         probabilities: Table = 1.0 / (len(slots) + gamma * (utility.max(axis=1, keepdims=True) - utility))
         probabilities[np.arange(len(vectors)), utility.argmax(axis=1)] += 1.0 - probabilities.sum(axis=1)
         return probabilities

@@ -44,7 +44,7 @@ def priced(model: Model) -> Model:
     )
 
 
-def check_prices(config: RouterConfig, source: str) -> None:
+def check_prices(config: RouterConfig) -> None:
     """Raise ConfigError if an enabled model has no price, naming each by its path in the file."""
     lines = []
     for i, settings in enumerate(config.models):
@@ -52,7 +52,7 @@ def check_prices(config: RouterConfig, source: str) -> None:
             if settings.enabled:
                 priced(settings.record())
         except BadInput as error:
-            lines.append(f"{source}models[{i}]: {error}")
+            lines.append(f"models[{i}]: {error}")
     if lines:
         raise ConfigError("\n".join(lines))
 

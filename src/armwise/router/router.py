@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from armwise.config import RouterConfig, load_config
+from armwise.config import RouterConfig, load_config, located
 from armwise.constraints import ToolRule
 from armwise.contracts import (
     Arm,
@@ -170,12 +170,18 @@ class Router(Answering, Budgeting):
         Raises:
             ConfigError: naming the path in the file, what came, and what is allowed.
         """
-        if not isinstance(config, RouterConfig):
-            source, config = f"{config}: ", load_config(config)
-        else:
-            source = ""
-        check_prices(config, source)
-        settings: dict[str, Any] = {
+        if isinstance(config, RouterConfig):
+            return cls(**{**cls._configured(config, overrides), **overrides})
+        loaded = load_config(config)
+        with located(config):
+            arguments = cls._configured(loaded, overrides)
+        return cls(**{**arguments, **overrides})
+
+    @staticmethod
+    def _configured(config: RouterConfig, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments that a configuration stands for; no encoder is made where another is given."""
+        check_prices(config)
+        arguments: dict[str, Any] = {
             "models": config.records(),
             "arms": config.arms(),
             "fallback": Fallback(**config.fallback.model_dump()),
@@ -198,8 +204,8 @@ class Router(Answering, Budgeting):
             "detector": config.sensitivity.record() if config.sensitivity is not None else None,
         }
         if "encoder" not in overrides:
-            settings["encoder"] = TextEncoder.from_settings(config.features)
-        return cls(**{**settings, **overrides})
+            arguments["encoder"] = TextEncoder.from_settings(config.features)
+        return arguments
 
     def _fresh(self) -> tuple[Decider, OnlineLearner]:
         """A decider that has learned nothing, and its learner."""
