@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +120,11 @@ def test_turns_of_a_session_are_in_the_row_of_the_decision_that_drew(tmp_path: P
     assert len(rows) == 2
     assert rows.quality.tolist() == [0.5, 0.25]
     assert rows.propensity.tolist() == [first.propensity, alone.propensity]
+
+
+def test_the_usual_rates_are_not_those_of_one_request(log: Reading) -> None:
+    rows = read_rows(log)
+    odd = replace(rows, cost_weight=np.concatenate((rows.cost_weight[:-1], [1e6])))
+    assert odd.trade == rows.trade
+    changed = np.where(np.arange(len(rows)) < len(rows) - 1_000, rows.cost_weight, 0.75)
+    assert replace(rows, cost_weight=changed).trade.cost_weight == 0.75

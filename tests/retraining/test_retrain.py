@@ -110,7 +110,7 @@ def test_two_runs_on_one_log_make_the_same_snapshot(recorded: Path, tmp_path: Pa
 def test_no_better_is_not_promoted_and_nothing_is_published(recorded: Path, registry: Registry) -> None:
     found = run(recorded, registry, SAME)
     assert not found.promoted
-    assert "not shown to be better" in found.reason
+    assert "would have done the same as what serves" in found.reason
     assert found.version is None
     assert registry.history.last == 0
     assert registry.snapshots.list() == []

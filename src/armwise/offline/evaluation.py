@@ -36,7 +36,7 @@ class Question:
         prequential: instead, judge candidates on every row by what they had learned from the rows before it.
         refresh: rows between two lessons of a prequential candidate.
         rates: of utility: ``cost_weight``, ``latency_weight``, ``cost_ref_usd``, ``latency_ref_ms``; those not given,
-            or None, are the last that were in force.
+            or None, are the usual ones of late.
         highest: outcome -> its highest possible value, for intervals that hold at every sample size (quality has 1).
         slices: row labels to look at overlap by: ``task``, ``tenant``, ``policy_version``.
         thresholds, force: when to warn and refuse, and whether to give numbers all the same.
@@ -214,7 +214,7 @@ def evaluate_log(
         table, learned[candidate.name] = _ask(candidate, rows, start, question)
         tables.append(table[observing.keep])
     feedback = _feedback(judging.take(observing.keep), observing, question)
-    trade = _last_trade(rows)._replace(**{name: rate for name, rate in question.rates.items() if rate is not None})
+    trade = rows.trade._replace(**{name: rate for name, rate in question.rates.items() if rate is not None})
     names = list(feedback.outcomes)
     if question.interval in _SURE:
         feedback = _with_utility(feedback, trade)
@@ -324,15 +324,6 @@ def _with_utility(feedback: LoggedFeedback, trade: Trade) -> LoggedFeedback:
     low = sum(min(w * end for end in feedback.bounds_of(name)) for name, w in weights.items())
     high = sum(max(w * end for end in feedback.bounds_of(name)) for name, w in weights.items())
     return feedback.with_combined(UTILITY, weights, bounds=(low, high))
-
-
-def _last_trade(rows: LoggedRows) -> Trade:
-    return Trade(
-        float(rows.cost_weight[-1]),
-        float(rows.latency_weight[-1]),
-        float(rows.cost_ref_usd[-1]),
-        float(rows.latency_ref_ms[-1]),
-    )
 
 
 def _plain(estimate: Estimate) -> dict[str, Any]:

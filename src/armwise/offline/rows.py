@@ -78,6 +78,16 @@ class LoggedRows:
         """Length of the contexts."""
         return int(self.vectors.shape[1])
 
+    @property
+    def trade(self) -> Trade:
+        """The usual exchange rates of late: medians of the latest thousand rows.
+
+        Not those of the last row, which may have brought its own or met a budget that was spent.
+        """
+        late = slice(-1_000, None)
+        rates = (self.cost_weight, self.latency_weight, self.cost_ref_usd, self.latency_ref_ms)
+        return Trade(*(float(np.median(rate[late])) for rate in rates))
+
     def take(self, which: slice | Array) -> LoggedRows:
         """Some of the rows: a stretch (as views), a mask or an order."""
         cut: dict[str, Any] = {

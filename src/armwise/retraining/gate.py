@@ -69,6 +69,9 @@ def decide(judgement: Judgement, name: str, *, margin: float, guards: GuardSetti
 
 def _better(judgement: Judgement, name: str, margin: float) -> Check:
     gap = judgement.utility(name)
+    if np.allclose(judgement.tables[name], judgement.rows.probabilities, rtol=0.0, atol=1e-6):
+        same = f"{name} would have done the same as what serves, on every row"
+        return Check(name="utility", passed=False, difference=gap, limit=margin, reason=same)
     passed = bool(gap.lower > margin)
     said = f"{gap.value:+.4f} [{gap.lower:+.4f}, {gap.upper:+.4f}]"
     return Check(

@@ -90,7 +90,7 @@ def judge(candidates: Sequence[Candidate], rows: LoggedRows, *, level: float, tr
     """Judge candidates on rows that none has learned from.
 
     Args:
-        trade: exchange rates of utility; by default the last in force.
+        trade: exchange rates of utility; by default the usual of late.
 
     Raises:
         BadInput: if a candidate learned from the rows, or the rows cannot be weighed.
@@ -111,12 +111,6 @@ def judge(candidates: Sequence[Candidate], rows: LoggedRows, *, level: float, tr
         level=level,
         force=True,
     )
-    last = Trade(
-        float(rows.cost_weight[-1]),
-        float(rows.latency_weight[-1]),
-        float(rows.cost_ref_usd[-1]),
-        float(rows.latency_ref_ms[-1]),
-    )
     cut = Observing(
         keep=observing.keep[keep],
         outcomes=observing.outcomes,
@@ -124,7 +118,13 @@ def judge(candidates: Sequence[Candidate], rows: LoggedRows, *, level: float, tr
         notes=observing.notes,
     )
     return Judgement(
-        rows=rows, tables=tables, evaluation=found, observing=cut, trade=trade or last, level=level, notes=cut.notes
+        rows=rows,
+        tables=tables,
+        evaluation=found,
+        observing=cut,
+        trade=trade or rows.trade,
+        level=level,
+        notes=cut.notes,
     )
 
 
