@@ -4,8 +4,8 @@
 
 Requests come at an even rate through the gateway. After a while the provider most used answers 503 to everything, in a
 second run it resets connections, in a third it falls silent. Given: errors that clients saw; from when on no more than
-one decision in five goes to it in any second (the rest are probes); the slowest answer; and how long after the end of
-the outage until the provider answers again.
+one decision in five goes to it in any second (the rest are probes); the slowest answer; how long after the end of the
+outage until the provider answers again, and until it has nine tenths of its former share (over two seconds).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from armwise.testing.simulator import Failures, ProviderSimulator, SimulatedMode
 from gateways import processes
 from gateways.load import exchange, post, request
 
-BEFORE_S, DOWN_S, AFTER_S = 20.0, 10.0, 12.0
+BEFORE_S, DOWN_S, AFTER_S = 20.0, 10.0, 20.0
 """Seconds; before the outage, long enough to have learned which provider is to be used most: the cheapest."""
 KINDS = ("503", "reset", "silence")
 
@@ -86,6 +86,15 @@ async def play(simulator: ProviderSimulator, port: int, rate: float, kind: str) 
     moved = max((0.25 * (at + 1) for at, share in enumerate(seconds) if share > 0.2), default=0.0)
     drawn_down = [call for call in calls if down <= call.at < up and call.drawn == most]
     back = [call.at for call in calls if call.at >= up and call.arm == most and call.status == 200]
+    before = float(np.mean([call.arm == most for call in calls if BEFORE_S / 2 <= call.at < down]))
+    regained = next(
+        (
+            float(start) - up
+            for start in np.arange(up, BEFORE_S + DOWN_S + AFTER_S - 2.0, 0.1)
+            if np.mean([call.arm == most for call in calls if start <= call.at < start + 2.0]) >= 0.9 * before
+        ),
+        float("inf"),
+    )
     return {
         "most_used": most,
         "requests": len(calls),
@@ -94,7 +103,8 @@ async def play(simulator: ProviderSimulator, port: int, rate: float, kind: str) 
         "moved_within_s": moved,
         "slowest_s": max(call.seconds for call in calls),
         "back_after_s": min(back, default=float("inf")) - up,
-        "share_before": float(np.mean([call.arm == most for call in calls if BEFORE_S / 2 <= call.at < down])),
+        "share_regained_after_s": regained,
+        "share_before": before,
         "share_while_down": float(np.mean([call.arm == most for call in calls if down + 2 <= call.at < up])),
         "share_after": float(np.mean([call.arm == most for call in calls if call.at > up + 6])),
     }

@@ -370,7 +370,7 @@ class Decider:
 
 def _is_told(outcome: Outcome) -> bool:
     """Whether it is known how a decision went."""
-    return outcome.quality is not None or outcome.error
+    return outcome.quality is not None
 
 
 def _limited(

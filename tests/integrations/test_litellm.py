@@ -38,7 +38,7 @@ def test_litellm_asks_armwise_and_armwise_learns_from_it() -> None:
     assert told["sets"] == [["openai/large"], ["openai/small", "openai/large"]]
     assert told["propensities"] == [0.5, 1.0]
     assert told["signals"]["latency_ms"] == told["decisions"]
-    assert told["signals"]["error"] == told["failed"]
+    assert told["signals"]["unavailable"] == told["failed"]
     assert all(cost >= 0 for cost in told["costs"])
     assert sum(cost > 0 for cost in told["costs"]) >= told["decisions"] - told["failed"] - 1
     assert told["attempts"]["ok"] == told["decisions"] - told["failed"]

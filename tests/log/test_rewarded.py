@@ -113,6 +113,7 @@ def check(
         ([("cost_usd", 0.1)], None),
         ([("error", 1.0)], 0.0),
         ([("error", 0.0)], None),
+        ([("unavailable", 1.0)], None),
         ([("error", 1.0), ("error", 0.0)], None),
         ([("thumbs_up", 1.0), ("thumbs_down", 1.0)], 0.0),
         ([("rating", 0.3)], 0.3),

@@ -175,7 +175,7 @@ async def test_a_stream_that_breaks_says_what_had_come(make: Make, simulator: Pr
             pass
     assert failure.value.received is not None
     assert failure.value.gave_up == {"large": "cut_short"}
-    assert signals(router, stream.decision.id)["error"] == 1.0
+    assert signals(router, stream.decision.id)["unavailable"] == 1.0
     await router.aclose()
 
 
@@ -220,8 +220,11 @@ async def test_a_failure_is_answered_by_the_next_best_arm(
     assert [a.attempt for a in answer.attempts] == [0, 1]
     assert answer.cost_usd == sum(a.cost_usd or 0.0 for a in answer.attempts)
     known = signals(router, answer.decision.id)
-    assert known["error"] == 1.0
+    of_content = fault in ("garbage", "bad_request", "refusal", "empty")
+    assert (known.get("error"), known.get("unavailable")) == ((1.0, None) if of_content else (None, 1.0))
     assert known["cost_usd"] == answer.cost_usd
+    outcome = resolve(router._log.signals(answer.decision.id))
+    assert (outcome.error, outcome.quality) == (True, 0.0 if of_content else None)
     await router.aclose()
 
 
@@ -236,7 +239,21 @@ def test_no_arm_outside_the_action_set_is_asked(make: Make, simulator: ProviderS
     assert error.decision_id
     assert [a.model for a in error.attempts] == list(error.gave_up)
     known = signals(router, error.decision_id)
-    assert (known["error"], known["cost_usd"]) == (1.0, 0.0)
+    assert (known["unavailable"], known["cost_usd"]) == (1.0, 0.0)
+    assert resolve(router._log.signals(error.decision_id)).quality is None  # nobody heard anything of the arm
+
+
+async def test_an_outage_teaches_nothing_of_the_arms_quality(make: Make, simulator: ProviderSimulator) -> None:
+    router = make()
+    before = router.decide(only("small")).predictions.quality
+    simulator.outage("small")
+    for _ in range(5):
+        await router.acomplete(only("small", "large"))
+    for _ in range(5):
+        with pytest.raises(NoAnswer):
+            await router.acomplete(only("small"))
+    assert router.decide(only("small")).predictions.quality == before
+    await router.aclose()
 
 
 def test_nothing_is_sent_where_no_arm_is_eligible(make: Make, simulator: ProviderSimulator) -> None:
@@ -261,7 +278,7 @@ def test_what_every_model_rejects_is_not_held_against_the_arm(make: Make, simula
     with pytest.raises(NoAnswer) as failure:
         router.complete("What is 12 + 30?")
     assert failure.value.status == 400
-    assert "error" not in signals(router, failure.value.decision_id)
+    assert not {"error", "unavailable"} & set(signals(router, failure.value.decision_id))
 
 
 def test_only_the_reasons_given_lead_on(make: Make, simulator: ProviderSimulator) -> None:

@@ -48,11 +48,25 @@ def test_each_failed_probe_doubles_the_cooldown_up_to_its_cap() -> None:
 
 
 def test_a_success_between_failures_keeps_it_closed() -> None:
-    breaker = Breaker(SETTINGS)
+    breaker = Breaker(BreakerSettings(failures=3, share=1.0))
     for _ in range(10):
         failed(breaker, 0.0, 2)
         breaker.succeed(probe=breaker.begin(0.0))
     assert breaker.phase(0.0) is Phase.CLOSED
+
+
+def test_a_share_of_failures_opens_it_though_some_calls_succeed() -> None:
+    breaker = Breaker(BreakerSettings(window=10, share=0.5))
+    for _ in range(4):
+        failed(breaker, 0.0)
+        breaker.succeed(probe=breaker.begin(0.0))
+    breaker.succeed(probe=breaker.begin(0.0))
+    assert breaker.phase(0.0) is Phase.CLOSED
+    failed(breaker, 0.0)
+    assert breaker.phase(0.5) is Phase.OPEN
+    breaker.succeed(probe=breaker.begin(1.0))
+    failed(breaker, 1.0, 4)
+    assert breaker.phase(1.0) is Phase.CLOSED  # the window begins anew
 
 
 def test_calls_begun_before_it_opened_do_not_close_it() -> None:

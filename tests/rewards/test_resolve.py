@@ -44,6 +44,8 @@ def signals(*told: tuple[Any, ...]) -> list[Signal]:
         ([("error", 1.0)], {"error": True, "quality": 0.0}),
         ([("error", 1.0), ("quality", 0.6)], {"error": True, "quality": 0.6}),
         ([("error", 1.0), ("error", 0.0)], {"error": False}),
+        ([("unavailable", 1.0)], {"error": True, "quality": None}),
+        ([("unavailable", 1.0), ("quality", 0.6)], {"error": True, "quality": 0.6}),
         ([("cost_usd", 0.0)], {"cost_usd": 0.0}),
     ],
 )

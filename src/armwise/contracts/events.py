@@ -64,6 +64,7 @@ class Outcome:
     latency_ms: float | None = None
     output_tokens: float | None = None
     error: bool = False
+    """Whether the arm failed, in what it said or by giving no answer at all."""
     deviation: float = 0.0
     """Standard deviation of the error of ``quality``; 0 where it is taken at its word."""
     judging_usd: float = 0.0

@@ -188,10 +188,13 @@ class _Feedback(CustomLogger):  # type: ignore[misc]  # as above
         latency_ms = 1e3 * (end - start).total_seconds()
         cost_usd = kwargs.get("response_cost")
         failed = response is None
+        status = getattr(error, "status_code", None) or 500
+        at_fault = status < 500 and status not in (401, 403, 408, 409, 425, 429)
         try:
             new = self._router.observe(
                 decision_id,
-                error=True if failed else None,
+                error=(failed and at_fault) or None,
+                unavailable=(failed and not at_fault) or None,
                 cost_usd=0.0 if failed else cost_usd,
                 latency_ms=latency_ms,
                 output_tokens=output,

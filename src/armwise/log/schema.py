@@ -233,7 +233,8 @@ VIEWS: Mapping[str, str] = {
                max_by(value, position) FILTER (kind = 'latency_ms') AS latency_ms,
                max_by(value, position) FILTER (kind = 'output_tokens') AS output_tokens,
                coalesce(sum(value) FILTER (kind = 'judge_cost_usd'), 0.0) AS judging_usd,
-               coalesce(max_by(value, position) FILTER (kind = 'error') <> 0, false) AS error,
+               coalesce(max_by(value, position) FILTER (kind = 'error') <> 0, false)
+                   OR coalesce(max_by(value, position) FILTER (kind = 'unavailable') <> 0, false) AS error,
                count(*) AS signals,
                count(*) FILTER (kind = 'quality') AS quality_signals,
                count(*) FILTER (kind = 'judge_score') AS judge_signals,

@@ -29,6 +29,7 @@ class Observe(Protocol):
         latency_ms: float | None = None,
         output_tokens: float | None = None,
         error: bool | None = None,
+        unavailable: bool | None = None,
         source: str = "app",
     ) -> bool: ...
 
@@ -74,6 +75,8 @@ class Run:
         self._began = began
         self._deadline = began + timeout_s
         self._gave_up: dict[str, str] = {}
+        self._at_fault = False
+        """Whether what the decision's own arm said was the reason to give it up: of that alone its quality hears."""
         self._kept: list[tuple[str, str, Draft]] = []
         self._errors: list[UpstreamError] = []
         self._closed = False
@@ -98,13 +101,21 @@ class Run:
 
     def gave_up(self, error: UpstreamError) -> bool:
         """The arm under way failed. Returns whether another may be tried."""
-        self._gave_up[self.arm] = error.attempt_status
-        self._errors.append(error)
+        self._failed(error)
         return self._fallback.forgives(error)
+
+    def _failed(self, error: UpstreamError) -> None:
+        self._give_up(error.attempt_status, error.of_content)
+        self._errors.append(error)
+
+    def _give_up(self, why: str, of_content: bool) -> None:
+        self._gave_up[self.arm] = why
+        if self.arm == self.decision.arm:
+            self._at_fault = of_content
 
     def objected(self, draft: Draft, objection: str) -> None:
         """The arm under way answered, but there is an objection: it is delivered only if no arm does better."""
-        self._gave_up[self.arm] = objection
+        self._give_up(objection, True)
         self._kept.append((objection, self.arm, draft))
 
     def kept(self) -> Draft:
@@ -137,7 +148,8 @@ class Run:
         )
         self._observe(
             self.decision.id,
-            error=True if answer.fell_back else None,
+            error=(answer.fell_back and self._at_fault) or None,
+            unavailable=(answer.fell_back and not self._at_fault) or None,
             cost_usd=answer.cost_usd,
             latency_ms=answer.latency_ms,
             output_tokens=float(completion.usage.output_tokens),
@@ -159,8 +171,7 @@ class Run:
 
     def broke(self, error: UpstreamError) -> NoAnswer:
         """The answer broke in the middle of its stream. Reports, and gives the error to raise."""
-        self._gave_up[self.arm] = error.attempt_status
-        self._errors.append(error)
+        self._failed(error)
         return self._no_answer(error)
 
     def abandon(self) -> None:
@@ -177,7 +188,9 @@ class Run:
         if self.ask.calls.attempts or not asked_wrongly:
             self._observe(
                 self.decision.id,
-                error=None if asked_wrongly else True,  # what every model rejects is not the arm's failure
+                # What every model rejects is not the arm's failure.
+                error=(self._at_fault and not asked_wrongly) or None,
+                unavailable=not self._at_fault or None,
                 cost_usd=self.ask.calls.cost_usd,
                 latency_ms=self._elapsed_ms(),
                 source=SOURCE,

@@ -1,6 +1,6 @@
 """Circuit breaker of one deployment: a pure state machine, the clock passed in.
 
-              failures reach the threshold                 cooldown is over
+          failures in a row, or their share                  cooldown is over
     CLOSED ──────────────────────────────────▶ OPEN ───────────────────────────▶ HALF_OPEN
       ▲                                         ▲                                   │  │
       │                                         └─── the probe fails: cooldown x 2 ─┘  │
@@ -13,6 +13,7 @@ seconds of any clock that does not go back.
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 
@@ -37,6 +38,10 @@ class BreakerSettings:
 
     failures: int = 5
     """Failures in a row that open it."""
+    window: int = 20
+    """Calls over which the share of failures is taken."""
+    share: float = 0.5
+    """Share of failures in a full window that opens it too; 1 leaves it to failures in a row."""
     cooldown_s: float = 1.0
     """First cooldown; doubles with each probe that fails."""
     max_cooldown_s: float = 30.0
@@ -48,6 +53,10 @@ class BreakerSettings:
     def __post_init__(self) -> None:
         if self.failures < 1 or self.probes < 1:
             raise ConfigError(f"failures and probes must be at least 1, got {self.failures} and {self.probes}")
+        if self.window < 1 or not 0 < self.share <= 1:
+            raise ConfigError(
+                f"window must be at least 1 and share over 0 and at most 1, got {self.window} and {self.share}"
+            )
         if not self.hung_s > 0:
             raise ConfigError(f"hung_s must be over 0, got {self.hung_s}")
         if not 0 < self.cooldown_s <= self.max_cooldown_s < math.inf:
@@ -63,6 +72,8 @@ class Breaker:
     def __init__(self, settings: BreakerSettings | None = None) -> None:
         self._settings = settings or BreakerSettings()
         self._failures = 0
+        self._recent: deque[bool] = deque(maxlen=self._settings.window)
+        """Whether each of the latest calls failed."""
         self._cooldowns = 0
         self._open_until: float | None = None
         self._rest_until = -math.inf
@@ -96,15 +107,23 @@ class Breaker:
         if self._open_until is None or probe:
             self._failures = self._cooldowns = 0
             self._open_until = None
+            self._recent.append(False)
 
     def fail(self, now: float, *, probe: bool) -> None:
         """A call failed."""
         self._probing -= probe
         self._failures += 1
-        if probe or (self._open_until is None and self._failures >= self._settings.failures):
+        self._recent.append(True)
+        if probe or (self._open_until is None and self._too_many()):
+            self._recent.clear()
             cooldown = self._settings.cooldown_s * 2.0 ** min(self._cooldowns, 60)
             self._open_until = now + min(cooldown, self._settings.max_cooldown_s)
             self._cooldowns += 1
+
+    def _too_many(self) -> bool:
+        recent = self._recent
+        flaky = len(recent) == recent.maxlen and sum(recent) >= self._settings.share * len(recent)
+        return self._failures >= self._settings.failures or flaky
 
     def forget(self, *, probe: bool) -> None:
         """A call ended without a verdict."""

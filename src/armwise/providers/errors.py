@@ -40,6 +40,8 @@ class UpstreamError(ProviderError):
     """Whether the same request may succeed at the same model."""
     blames: ClassVar[bool] = True
     """Whether it counts against the deployment's health."""
+    of_content: ClassVar[bool] = False
+    """Whether the answer itself was at fault, and not the way to it."""
     label: ClassVar[str] = "failed"
 
     def __init__(
@@ -107,12 +109,14 @@ class ServerFault(UpstreamError):
 class BadResponse(UpstreamError):
     """HTTP 200, but not an answer in the provider's own format."""
 
+    of_content = True
     label = "bad_response"
 
 
 class CutShort(BadResponse):
     """The answer ended in the middle."""
 
+    of_content = False
     label = "cut_short"
 
 
@@ -130,6 +134,7 @@ class Rejected(UpstreamError):
     status = 400
     retryable = False
     blames = False
+    of_content = True
     label = "rejected"
 
 

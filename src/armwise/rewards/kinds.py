@@ -86,8 +86,10 @@ MEASURES: Mapping[str, tuple[float, float]] = {
     "latency_ms": (0.0, float("inf")),
     "output_tokens": (0.0, float("inf")),
     "judge_cost_usd": (0.0, float("inf")),
+    "unavailable": (0.0, 1.0),
 }
-"""Measured kinds -> lowest and highest value allowed. They say nothing of quality: the trade prices them."""
+"""Measured kinds -> lowest and highest value allowed. They say nothing of quality: the trade prices them, and what is
+``unavailable`` (no connection, no time, no capacity) is left to circuit breakers."""
 
 NOT_OF_USERS = frozenset({"quality", "judge_score", "error"})
 """Kinds that speak of quality and come from elsewhere than the users."""

@@ -35,8 +35,8 @@ def resolve(signals: Iterable[Signal], rules: RewardRules = RULES, standing: Sta
     """What a decision's signals, in the order of the log, say of it.
 
     1. What its source took back is as though it had never been said.
-    2. Measures (``cost_usd``, ``latency_ms``, ``output_tokens``): the latest holds, for a bill may be revised.
-       ``judge_cost_usd`` adds up.
+    2. Measures (``cost_usd``, ``latency_ms``, ``output_tokens``, ``unavailable``): the latest holds, for a bill may be
+       revised. ``judge_cost_usd`` adds up.
     3. Quality: of one source's answers to one question the latest holds. A report is read as its source's standing at
        the time says (:class:`SourceChange`), and one from a source that may not train says nothing. Where a source's
        weight is below 1, that is the reliability of a report that would else be exact.
@@ -68,7 +68,7 @@ def read(signals: Iterable[Signal], rules: RewardRules = RULES, standing: Standi
         cost_usd=latest.get("cost_usd"),
         latency_ms=latest.get("latency_ms"),
         output_tokens=latest.get("output_tokens"),
-        error=bool(latest.get("error", 0.0)),
+        error=bool(latest.get("error") or latest.get("unavailable")),
         deviation=deviation,
         judging_usd=judging_usd,
     )

@@ -32,6 +32,7 @@ class Feedback(RollingOut):
         latency_ms: float | None = None,
         output_tokens: float | None = None,
         error: bool | None = None,
+        unavailable: bool | None = None,
         source: str = "app",
         event_id: str | None = None,
         tenant: str | None = None,
@@ -42,6 +43,8 @@ class Feedback(RollingOut):
         of the same measure is a duplicate and changes nothing. To revise one, give another ``event_id``.
 
         Args:
+            error: the arm failed in what it said, which speaks for quality 0.
+            unavailable: it gave no answer, for want of a connection, of time or of capacity; says nothing of quality.
             tenant: whose decision it has to be; ``None`` is anybody's.
 
         Returns:
@@ -63,7 +66,8 @@ class Feedback(RollingOut):
                 at=at,
             )
             for kind, value in (
-                ("error", None if error is None else float(error)),  # first: it says how to take the others
+                ("error", None if error is None else float(error)),  # first: they say how to take the others
+                ("unavailable", None if unavailable is None else float(unavailable)),
                 ("cost_usd", cost_usd),
                 ("output_tokens", output_tokens),
                 ("latency_ms", latency_ms),
@@ -72,7 +76,9 @@ class Feedback(RollingOut):
             if value is not None
         ]
         if not signals:
-            raise BadInput("observe needs at least one of quality, cost_usd, latency_ms, output_tokens, error")
+            raise BadInput(
+                "observe needs at least one of quality, cost_usd, latency_ms, output_tokens, error, unavailable"
+            )
         return self._take(signals, tenant)
 
     def signal(
