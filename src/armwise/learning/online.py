@@ -30,11 +30,12 @@ Fetch = Callable[[str], Trained]
 
 
 class _Case(NamedTuple):
-    """A decision, its signals, and what they came to when last read; ``None`` where that has to be read again."""
+    """A decision, its signals, and what they came to when last read, by the standing that their sources had then."""
 
     decision: Decision
     signals: list[Signal]
-    reading: Reading | None
+    reading: Reading
+    standing: int
 
 
 _NOTHING = read(())
@@ -60,6 +61,7 @@ class OnlineLearner:
         self.memory = memory
         self.rules = rules
         self.standing = Standing()
+        self._standings = 0  # how often it has changed
         self.sources = SourceModel(rules)
         self._latest_at = 0.0
         self._proposed: dict[str, SourceChange] = {}
@@ -70,7 +72,7 @@ class OnlineLearner:
     def apply(self, event: Event, position: int) -> None:
         """Fold one event into the state. A duplicate signal, or one for a decision nobody knows, changes nothing."""
         if isinstance(event, Decision):
-            self._keep(_Case(event, [], _NOTHING))
+            self._keep(_Case(event, [], _NOTHING, self._standings))
             self.decider.decided(event)
         elif isinstance(event, Signal):
             self._learn(event, position)
@@ -84,7 +86,7 @@ class OnlineLearner:
             self._attempted(event, position)
         elif isinstance(event, SourceChange):
             self.standing.add(event)
-            self._reread()
+            self._standings += 1
             self.sources.changed(event)
             self._proposed.pop(event.source, None)
         elif isinstance(event, RolloutChange):
@@ -148,12 +150,15 @@ class OnlineLearner:
         if any(known.key == signal.key for known in signals):
             return
         kept = self._open.get(decision.id)
-        before = (kept and kept.reading) or read(signals, self.rules, self.standing)
+        if kept is not None and kept.standing == self._standings:
+            before = kept.reading
+        else:
+            before = read(signals, self.rules, self.standing)
         signals.append(signal)
         if signal.kind == "tool_valid":
             self.decider.called_tools(decision, signal.value >= 0.5)
         known = read(signals, self.rules, self.standing)
-        self._keep(_Case(decision, signals, known))
+        self._keep(_Case(decision, signals, known, self._standings))
         self.decider.learn(decision, known.outcome, before.outcome, head=self._head(decision, position))
         self._latest_at = max(self._latest_at, signal.at)
         if known.opinions != before.opinions:
@@ -229,7 +234,3 @@ class OnlineLearner:
         self._open[case.decision.id] = case
         if len(self._open) > self.memory:
             self._open.popitem(last=False)
-
-    def _reread(self) -> None:
-        """Whoever reads the signals next reads them by the standing that their sources have by then."""
-        self._open = OrderedDict((name, case._replace(reading=None)) for name, case in self._open.items())
