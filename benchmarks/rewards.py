@@ -455,9 +455,9 @@ def fused(first: np.ndarray, second: np.ndarray, declared: float) -> np.ndarray:
         for one, other in zip(first.tolist(), second.tolist(), strict=True)
         for m, (a, b) in enumerate(zip(one, other, strict=True))
     ]
-    for _, said in raw:
+    for m, said in raw:
         at += 1.0
-        model.learn(said, [])
+        model.learn(said, [], arm=f"{m}")
     for change in model.propose(standing, at):
         standing.add(change)
     for m, said in raw:
@@ -468,7 +468,7 @@ def fused(first: np.ndarray, second: np.ndarray, declared: float) -> np.ndarray:
                 read.append(one)
             else:
                 noise = declared if change.noise is None else change.noise**2
-                read.append(one._replace(quality=one.quality + change.offset, variance=noise))
+                read.append(one._replace(quality=change.slope * one.quality + change.offset, variance=noise))
         quality, _ = fuse(read)
         if quality is not None:
             out[m].append(quality)

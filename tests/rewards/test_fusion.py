@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from armwise.contracts import SourceChange
-from armwise.rewards import ESTIMATED, KINDS, Opinion, SourceModel, Standing, fuse
+from armwise.rewards import ESTIMATED, KINDS, Opinion, RewardRules, SourceModel, Standing, fuse
 
 DECLARED = KINDS["judge_score"].variance
 
@@ -44,8 +44,98 @@ def test_an_exact_source_settles_the_others() -> None:
             reports.append(said("judge", quality + 0.15 + 0.1 * rng.normal()))
         model.learn(reports, [])
     found = model.estimate()
-    assert found["app"] == (pytest.approx(0.0, abs=1e-3), 0.0)
-    assert found["judge"] == (pytest.approx(0.15, abs=0.01), pytest.approx(0.1, rel=0.15))
+    assert found["app"] == (
+        pytest.approx(0.0, abs=1e-3),
+        0.0,
+        pytest.approx(1.0, abs=1e-6),
+        pytest.approx(0.0, abs=1e-3),
+    )
+    assert found["judge"].bias == pytest.approx(0.15, abs=0.01)
+    assert found["judge"].noise == pytest.approx(0.1, rel=0.15)
+
+
+def judged(
+    lines: dict[str, tuple[float, float, float]], rounds: int, *, seed: int = 0, arms: int = 8
+) -> tuple[list[str], np.ndarray, list[list[Opinion]]]:
+    """Arms, qualities, and what sources say that report intercept + slope x quality + noise."""
+    rng = np.random.default_rng(seed)
+    arm = rng.integers(arms, size=rounds)
+    quality = rng.uniform(0.2, 0.9, arms)[arm] + 0.2 * rng.normal(size=rounds)
+    opinions = [
+        [said(name, at + slope * q + noise * rng.normal()) for name, (at, slope, noise) in lines.items()]
+        for q in quality
+    ]
+    return [f"arm {k}" for k in arm], quality, opinions
+
+
+def fused_by(model: SourceModel, said_of: list[Opinion]) -> tuple[float, float]:
+    found = model.estimate()
+    read = [
+        one._replace(
+            quality=found[one.source].slope * one.reported + found[one.source].offset,
+            variance=found[one.source].noise ** 2,
+        )
+        for one in said_of
+    ]
+    weights = [1.0 / one.variance for one in read]
+    return float(np.average([one.quality for one in read], weights=weights)), sum(weights) ** -0.5
+
+
+def test_a_judge_that_compresses_the_scale_is_not_taken_for_a_precise_or_a_noisy_one() -> None:
+    lines = {"narrow": (0.2, 0.5, 0.05), "wide": (0.0, 1.0, 0.3)}
+    arms, quality, opinions = judged(lines, 3_000)
+    model = SourceModel()
+    for arm, said_of in zip(arms[:1_500], opinions[:1_500], strict=True):
+        model.learn(said_of, [], arm=arm)
+    found = model.estimate()
+    assert found["narrow"].slope / found["wide"].slope == pytest.approx(2.0, rel=0.2)
+    estimates, deviations = zip(*(fused_by(model, said_of) for said_of in opinions[1_500:]), strict=True)
+    reports = {name: [said_of[k].reported for said_of in opinions[1_500:]] for k, name in enumerate(lines)}
+    reports["mean"] = [float(np.mean([one.reported for one in said_of])) for said_of in opinions[1_500:]]
+    r = {name: np.corrcoef(values, quality[1_500:])[0, 1] for name, values in {**reports, "fused": estimates}.items()}
+    assert max(r, key=lambda name: r[name]) == "fused"
+    scale, at = np.polyfit(quality[1_500:], estimates, 1)  # what is common to both cannot be known
+    error = np.std(np.array(estimates) - scale * quality[1_500:] - at)
+    assert error == pytest.approx(deviations[0], rel=0.25)
+
+
+def test_what_is_exact_or_was_set_by_anchors_gives_the_scale() -> None:
+    lines = {"a": (0.2, 0.5, 0.1), "b": (0.0, 1.0, 0.2)}
+    arms, _, opinions = judged(lines, 2_000)
+    set_by_anchors, beside_exact = SourceModel(), SourceModel()
+    set_by_anchors.changed(SourceChange(source="a", slope=2.0, offset=-0.4, reason="anchors", at=1.0))
+    for arm, said_of in zip(arms, opinions, strict=True):
+        set_by_anchors.learn(said_of, [], arm=arm)
+        beside_exact.learn([said_of[0], said_of[1]._replace(declared=0.0)], [], arm=arm)
+    assert set_by_anchors.estimate()["a"].slope == pytest.approx(2.0, rel=0.01)
+    assert set_by_anchors.estimate()["b"].slope == pytest.approx(1.0, rel=0.2)
+    assert beside_exact.estimate()["b"].slope == pytest.approx(1.0, abs=1e-6)
+    assert beside_exact.estimate()["a"].slope == pytest.approx(2.0, rel=0.2)
+
+
+def test_equal_scales_are_left_as_they_are_and_few_arms_say_nothing() -> None:
+    for arms, lines in ((8, {"a": (0.0, 1.0, 0.2), "b": (0.0, 1.0, 0.2)}), (2, {"a": (0, 0.5, 0.1), "b": (0, 1, 0.1)})):
+        names, _, opinions = judged(lines, 1_000, arms=arms)
+        model = SourceModel()
+        for arm, said_of in zip(names, opinions, strict=True):
+            model.learn(said_of, [], arm=arm)
+        assert model.estimate()["a"].slope == pytest.approx(1.0, abs=0.07)
+
+
+def test_the_scale_is_left_alone_where_the_rules_say_so() -> None:
+    arms, _, opinions = judged({"a": (0.2, 0.5, 0.1), "b": (0.0, 1.0, 0.1)}, 1_000)
+    model = SourceModel(RewardRules(scale_spread=0.0))
+    for arm, said_of in zip(arms, opinions, strict=True):
+        model.learn(said_of, [], arm=arm)
+    assert model.estimate()["a"].slope == pytest.approx(1.0, abs=1e-4)
+
+
+def test_clients_are_not_stretched() -> None:
+    arms, _, opinions = judged({"user:a": (0.2, 0.5, 0.1), "judge:b": (0.0, 1.0, 0.1)}, 1_000)
+    model = SourceModel()
+    for arm, said_of in zip(arms, opinions, strict=True):
+        model.learn(said_of, [], arm=arm)
+    assert all(change.slope == 1.0 for change in model.propose(Standing(), at=1.0))
 
 
 def test_few_overlaps_leave_a_source_nearly_as_declared() -> None:

@@ -25,6 +25,7 @@ def test_any_part_of_a_kind_can_be_changed_and_kinds_be_added() -> None:
                 "stars": {"at_zero": 0.2, "at_one": 1.0, "question": "rating"},
             },
             "final_after_s": 3600,
+            "scale_spread": 0,
             "client_signals_per_minute": None,
         }
     ).record()
@@ -33,6 +34,7 @@ def test_any_part_of_a_kind_can_be_changed_and_kinds_be_added() -> None:
     assert rules.kinds["abandon"].weight == 0.0
     assert rules.question("stars") == "rating"
     assert rules.final_after_s == 3600
+    assert rules.scale_spread == 0.0
     assert rules.client_signals_per_minute is None
     assert rules.kinds["thumbs_up"] == KINDS["thumbs_up"]
 
@@ -45,6 +47,7 @@ def test_any_part_of_a_kind_can_be_changed_and_kinds_be_added() -> None:
         ({"kinds": {"cost_usd": {"quality": 1.0}}}, "'cost_usd' is a measure"),
         ({"kinds": {"copy": {"reliability": 0.0}}}, "greater than 0"),
         ({"final_after_s": -1}, "greater than 0"),
+        ({"scale_spread": -0.1}, "greater than or equal to 0"),
         ({"kind": {}}, "Extra inputs are not permitted"),
     ],
 )

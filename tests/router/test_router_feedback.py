@@ -14,6 +14,7 @@ import pytest
 from armwise.contracts import Request, SourceChange
 from armwise.errors import BadInput, TooManySignals, UnknownDecision
 from armwise.learning.imports import FIELDS
+from armwise.log import DuckDBLog
 from armwise.rewards import RewardRules
 from armwise.router import Router
 from helpers import assert_same_state, models
@@ -125,6 +126,32 @@ def test_sources_are_weighed_and_the_log_replays_to_the_same_state(tmp_path: Pat
         directory.rename(tmp_path / "away")
     with router(log=path, policy=policy) as replayed:  # from the log alone
         assert_same_state(learned(replayed), state)
+
+
+def test_a_judge_that_compresses_is_read_wider_in_the_learner_in_sql_and_in_a_replay(tmp_path: Path) -> None:
+    path, rng = tmp_path / "log.duckdb", np.random.default_rng(0)
+    level = {one.name: 0.2 + 0.2 * k for k, one in enumerate(models())}
+    with router(log=path, policy={"name": "uniform"}) as live:
+        for i in range(300):
+            decision = live.decide(f"question {i}")
+            quality = float(np.clip(level[decision.arm] + 0.1 * rng.normal(), 0.0, 1.0))
+            live.signal(decision.id, "judge_score", 0.3 + 0.4 * quality, event_id="1", source="judge:narrow")
+            live.signal(decision.id, "judge_score", quality, event_id="1", source="judge:wide")
+        sources = live.sources()
+        assert sources["judge:narrow"].slope > 1.5 * sources["judge:wide"].slope
+        last = live.decide("one more")
+        live.signal(last.id, "judge_score", 0.4, event_id="1", source="judge:narrow")
+        live.flush()
+        state = learned(live)
+    narrow = sources["judge:narrow"]
+    with DuckDBLog(path) as log:
+        [row] = log.query(f"SELECT quality FROM rewarded WHERE id = '{last.id}'").to_pylist()
+    assert row["quality"] == pytest.approx(narrow.slope * 0.4 + narrow.offset)
+    for directory in tmp_path.glob("*.snapshots"):
+        directory.rename(tmp_path / "away")
+    with router(log=path, policy={"name": "uniform"}) as replayed:
+        assert_same_state(learned(replayed), state)
+        assert replayed.sources() == sources
 
 
 ROWS = [

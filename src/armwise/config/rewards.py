@@ -44,6 +44,7 @@ class RewardSettings(Settings):
     kinds: dict[str, KindSettings] = Field(default_factory=dict)
     final_after_s: Positive = RULES.final_after_s
     max_client_share: Fraction = RULES.max_client_share
+    scale_spread: NonNegative = RULES.scale_spread
     client_signals_per_minute: Positive | None = RULES.client_signals_per_minute
 
     @model_validator(mode="after")
@@ -64,5 +65,6 @@ class RewardSettings(Settings):
             kinds={**KINDS, **kinds},
             final_after_s=self.final_after_s,
             max_client_share=self.max_client_share,
+            scale_spread=self.scale_spread,
             client_signals_per_minute=self.client_signals_per_minute,
         )

@@ -162,7 +162,7 @@ class OnlineLearner:
         self.decider.learn(decision, known.outcome, before.outcome, head=self._head(decision, position))
         self._latest_at = max(self._latest_at, signal.at)
         if known.opinions != before.opinions:
-            self._compare(known.opinions, before.opinions)
+            self._compare(known.opinions, before.opinions, decision.arm)
 
     def _head(self, decision: Decision, position: int) -> Decision | None:
         """The decision that drew the arm of a session, where that is another and still known."""
@@ -173,9 +173,9 @@ class OnlineLearner:
         except UnknownDecision:
             return None
 
-    def _compare(self, after: list[Opinion], before: list[Opinion]) -> None:
+    def _compare(self, after: list[Opinion], before: list[Opinion], arm: str) -> None:
         """Let the sources be weighed against each other; what follows holds for later signals only."""
-        self.sources.learn(after, before)
+        self.sources.learn(after, before, arm=arm)
         if self.sources.due:
             at = math.nextafter(self._latest_at, math.inf)
             self._proposed.update({change.source: change for change in self.sources.propose(self.standing, at)})
@@ -217,7 +217,8 @@ class OnlineLearner:
         Raises:
             SnapshotError: if it was learned from other features.
         """
-        return self.decider.accepts(state) and state.get("rules") == repr(self.rules)
+        same_rules = state.get("rules") == repr(self.rules) and self.sources.accepts(state["sources"])
+        return self.decider.accepts(state) and same_rules
 
     def restore(self, state: State) -> None:
         """Take over a saved state.

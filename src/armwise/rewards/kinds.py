@@ -108,6 +108,9 @@ class RewardRules:
     """A reward is final so long after its decision. Later signals are kept, and learned as corrections."""
     max_client_share: float = 0.1
     """The share of the lessons that one client (a source ``user:NAME``) may make up, where there are many."""
+    scale_spread: float = 0.5
+    """How far sources are expected to stretch or compress the scale: the standard deviation of the logarithm.
+    At 0 every source is taken to use the scale as it is."""
     client_signals_per_minute: float | None = 600.0
     """How many signals one client may send a minute; more are refused. ``None`` is no limit."""
 
@@ -117,6 +120,8 @@ class RewardRules:
             raise BadInput(f"{', '.join(map(repr, taken))} is a measure and cannot speak of quality")
         if not 0.0 < self.max_client_share <= 1.0:
             raise BadInput(f"max_client_share must be above 0 and at most 1, got {self.max_client_share!r}")
+        if not 0.0 <= self.scale_spread < float("inf"):
+            raise BadInput(f"scale_spread must be finite and at least 0, got {self.scale_spread!r}")
         if self.client_signals_per_minute is not None and not self.client_signals_per_minute > 0:
             raise BadInput(f"client_signals_per_minute must be positive, got {self.client_signals_per_minute!r}")
         if not self.final_after_s > 0:
