@@ -4,8 +4,9 @@
 
 Every question has one right answer, and every simulated model knows it: an answer that is wrong was mixed up, cut or
 made up on the way. Counted: requests without an answer, wrong answers, what is no answer; decisions and billed
-costs in the log against the requests; resident memory of the gateway. Whole answers must all be right. A stream that
-breaks after it has said something cannot be taken over by another model: it must end in an error, and is counted.
+costs in the log against the requests; resident memory of the gateway, at each tenth of the way and as a slope over the
+second half. Every answer must be right, those of streams too that broke and were gone on with: they are counted as
+``resumed``. Half of the streams ask for a temperature, so that the same call made again says something else.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _PLACE = "sim-a", "sim-b", "sim-c", "sim-d"
 
 
 def answer_of(head: bytes, body: bytes) -> tuple[str, str]:
-    """(outcome, text) of a response: ``ok``, ``broken`` (a stream that ended in an error), or the error's code."""
+    """(outcome, text): ``ok``, ``resumed``, ``broken`` (a stream that ended in an error), or the error's code."""
     if b"text/event-stream" not in head:
         data = json.loads(body)
         if not head.startswith(b"http/1.1 200"):
@@ -43,7 +44,20 @@ def answer_of(head: bytes, body: bytes) -> tuple[str, str]:
     if not events or events[-1] != b"[DONE]":
         return "broken", ""
     chunks = [json.loads(event) for event in events[:-1]]
-    return "ok", "".join(c["delta"].get("content") or "" for chunk in chunks for c in chunk["choices"])
+    resumed = chunks[-1]["armwise"].get("resumed")
+    outcome = f"resumed, {resumed[-1]['how']}" if resumed else "ok"
+    return outcome, "".join(c["delta"].get("content") or "" for chunk in chunks for c in chunk["choices"])
+
+
+def slope(values: list[float]) -> tuple[float, float]:
+    """Rise per step of a series and its standard error, which allows for neighbours that are alike (Newey & West)."""
+    y = np.asarray(values)
+    x = np.arange(len(y)) - (len(y) - 1) / 2
+    rise = float(x @ y / (x @ x))
+    score = x * (y - y.mean() - rise * x)
+    lags = int(4 * (len(y) / 100) ** (2 / 9)) + 1
+    spread = score @ score + sum(2 * (1 - k / (lags + 1)) * (score[k:] @ score[:-k]) for k in range(1, lags + 1))
+    return rise, float(np.sqrt(max(spread, 0.0)) / (x @ x))
 
 
 class Soak:
@@ -70,9 +84,9 @@ class Soak:
                 self.memory_mb.append(processes.memory_mb(self._pid))
             rng = Random(number)
             left, right, stream = rng.randrange(1000), rng.randrange(1000), rng.random() < self._streamed
-            content = request(
-                "armwise/auto", stream=stream, key="any", text=f"What is {left} + {right}? (question {number})"
-            )
+            question = f"What is {left} + {right}? (question {number})"
+            temperature = 1.0 if stream and number % 2 else 0.0
+            content = request("armwise/auto", stream=stream, key="any", text=question, temperature=temperature)
             kind = "streamed" if stream else "whole"
             began = time.perf_counter()
             try:
@@ -86,7 +100,8 @@ class Soak:
                 continue
             self.slowest_ms = max(self.slowest_ms, 1e3 * (time.perf_counter() - began))
             outcome, text = answer_of(head, body)
-            if outcome == "ok" and str(left + right) not in text:
+            right_answer = text.endswith(f"Answer: {left + right}") and text.count("Answer:") == 1
+            if outcome.startswith(("ok", "resumed")) and not right_answer:
                 outcome = "wrong"
                 self.wrong.append(f"{left} + {right}: {text!r}")
             self.outcomes[kind][outcome] += 1
@@ -153,6 +168,8 @@ def main() -> None:
 
             asyncio.run(play())
         seconds = time.perf_counter() - began
+        rise, error = slope(soak.memory_mb[len(soak.memory_mb) // 2 :])
+        scale = 10_000 / max(1, options.requests // 100)  # memory is looked at a hundred times
         told = {
             "requests": options.requests,
             "seconds": seconds,
@@ -160,11 +177,8 @@ def main() -> None:
             "wrong": soak.wrong[:5],
             "slowest_ms": soak.slowest_ms,
             "log": audit(log),
-            "memory_mb": {
-                "first_tenth": float(np.mean(soak.memory_mb[: len(soak.memory_mb) // 10])),
-                "middle": float(np.mean(soak.memory_mb[len(soak.memory_mb) * 4 // 10 : len(soak.memory_mb) * 6 // 10])),
-                "last_tenth": float(np.mean(soak.memory_mb[-(len(soak.memory_mb) // 10) :])),
-            },
+            "memory_mb": [round(float(np.mean(tenth)), 1) for tenth in np.array_split(soak.memory_mb, 10)],
+            "memory_mb_per_10000_requests": {"second half": rise * scale, "plus or minus": 1.96 * error * scale},
         }
     if options.json:
         print(json.dumps(told))

@@ -26,10 +26,12 @@ class Measured(NamedTuple):
         return float(np.quantile(self.first_byte_ms if first else self.total_ms, q))
 
 
-def request(model: str, *, stream: bool, key: str, text: str = "What is the capital of Mongolia?") -> bytes:
+def request(
+    model: str, *, stream: bool, key: str, text: str = "What is the capital of Mongolia?", temperature: float = 0.0
+) -> bytes:
     """A chat completion as bytes."""
     messages = [{"role": "system", "content": "You are a helpful assistant."}, {"role": "user", "content": text}]
-    body = json.dumps({"model": model, "messages": messages, "stream": stream, "temperature": 0}).encode()
+    body = json.dumps({"model": model, "messages": messages, "stream": stream, "temperature": temperature}).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\n"
     return f"{head}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
 

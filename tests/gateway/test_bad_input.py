@@ -192,10 +192,10 @@ def test_odd_chunks_are_put_together(served: Served, simulator: ProviderSimulato
         assert all(line.startswith("data: ") for line in response.text.split("\n\n") if line)
 
 
-def test_a_stream_that_breaks_upstream_ends_in_an_error_and_no_done(
+def test_a_stream_that_nobody_goes_on_with_ends_in_an_error_and_no_done(
     served: Served, simulator: ProviderSimulator
 ) -> None:
-    simulator.script("small", ["cut"])
+    simulator.script("small", ["cut", *["bad_request"] * 9])
     response = served.ask("Tell me a long story about rivers.", model="small", stream=True)
     last = json.loads([line for line in response.text.split("\n\n") if line][-1].removeprefix("data: "))
     assert "[DONE]" not in response.text

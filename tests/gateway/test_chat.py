@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from serving import Serve, Served
 
+from armwise.contracts import Attempt
 from armwise.testing.simulator import ProviderSimulator
 
 TOOL = {
@@ -44,6 +46,32 @@ def test_a_stream_says_the_same_in_its_last_chunk(served: Served) -> None:
     assert chunks[-1]["usage"]["completion_tokens"] > 0
     assert chunks[-1]["armwise"]["cost_usd"] > 0
     assert [chunk for chunk in chunks if chunk.get("usage")] == [chunks[-1]]
+
+
+def test_a_stream_that_breaks_is_gone_on_with_and_says_so_in_its_last_chunk(
+    served: Served, simulator: ProviderSimulator
+) -> None:
+    def ask() -> tuple[str, dict[str, Any]]:
+        response = served.ask(model="large", stream=True, stream_options={"include_usage": True})
+        events = [line.removeprefix("data: ") for line in response.text.split("\n\n") if line]
+        assert events.pop() == "[DONE]"
+        chunks = [json.loads(event) for event in events]
+        deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+        return "".join(delta.get("content") or "" for delta in deltas), chunks[-1]
+
+    undisturbed, _ = ask()
+    for fault in ("cut", "garbage", "error_in_stream"):
+        simulator.script("large", [fault])
+        text, last = ask()
+        assert text == undisturbed
+        (resumed,) = last["armwise"]["resumed"]
+        assert (resumed["how"], resumed["arm"]) == ("repeated", "large")
+        assert last["armwise"]["attempts"] == 2
+        decision_id, log = last["armwise"]["decision_id"], served.router._log
+        attempts = [e for _, e in log.events() if isinstance(e, Attempt) and e.decision_id == decision_id]
+        assert last["usage"]["completion_tokens"] == sum(attempt.output_tokens or 0 for attempt in attempts)
+        billed = {signal.kind: signal.value for signal in log.signals(decision_id)}["cost_usd"]
+        assert last["armwise"]["cost_usd"] == billed == sum(attempt.cost_usd or 0.0 for attempt in attempts)
 
 
 def test_without_being_asked_for_no_usage_is_streamed(served: Served) -> None:

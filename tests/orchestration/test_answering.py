@@ -164,7 +164,7 @@ async def test_a_stream_that_is_left_is_billed_for_what_came(make: Make) -> None
 
 
 async def test_a_stream_that_breaks_says_what_had_come(make: Make, simulator: ProviderSimulator) -> None:
-    router = make()
+    router = make(fallback=Fallback(resume=False))
     simulator.script("large", ["cut"])
     stream = await router.astream(only("large", "small"))
     while stream.arm != "large":

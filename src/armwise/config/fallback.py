@@ -21,5 +21,6 @@ class FallbackSettings(Settings):
     order: tuple[str, ...] = ()
     arm_timeout_s: Positive = 60.0
     timeout_s: Positive = 300.0
+    resume: bool = True
     check: Literal["logprob", "format"] = "logprob"
     threshold: Probability = 0.5

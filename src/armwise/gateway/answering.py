@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
@@ -175,6 +176,8 @@ def account(answer: Answer) -> dict[str, Any]:
     }
     if answer.fell_back:
         told |= {"drawn": answer.decision.arm, "gave_up": dict(answer.gave_up)}
+    if answer.resumed:
+        told["resumed"] = [asdict(resumption) for resumption in answer.resumed]
     if answer.confidence is not None:
         told["confidence"] = answer.confidence
     return told

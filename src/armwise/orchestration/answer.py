@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from armwise.contracts import Attempt, Decision
 from armwise.providers.completion import Completion
@@ -12,12 +13,27 @@ from armwise.providers.wire import Json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Resumption:
+    """A stream broke, and was gone on with."""
+
+    how: Literal["repeated", "continued"]
+    """``repeated``: the same call, made again, said the same, which was left out; ``continued``: a model was asked to
+    go on from what had come."""
+    arm: str
+    """That went on."""
+    after_characters: int
+    """Of text that the client had by then."""
+    because: str
+    """How the attempt ended that broke."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """An answer, the decision behind it, and what all of it cost."""
 
     decision: Decision
     arm: str
-    """The arm that answered: the decision's, or the one it fell back to."""
+    """The arm that answered: the decision's, or the one it fell back to; that ended the answer, if several did."""
     completion: Completion
     """The upstream answer that was accepted, with its own account."""
     attempts: tuple[Attempt, ...]
@@ -30,6 +46,8 @@ class Answer:
     """Of the answer, in [0, 1], where the arm measures it."""
     gave_up: Mapping[str, str] = field(default_factory=dict)
     """Arm -> why it was given up, in the order they were tried."""
+    resumed: tuple[Resumption, ...] = ()
+    """How a stream was gone on with, once for each time that it broke."""
 
     @property
     def fell_back(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from armwise.contracts import Decision, Model
+from armwise.orchestration.answer import Resumption
 from armwise.orchestration.calls import Calls
 from armwise.providers.completion import Completion
 
@@ -26,3 +27,5 @@ class Draft(NamedTuple):
     completion: Completion
     confidence: float | None = None
     """In [0, 1], where the plan measures it."""
+    resumed: tuple[Resumption, ...] = ()
+    """How its stream was gone on with."""

@@ -44,6 +44,8 @@ class Fallback:
     """How long one arm may take while another could be tried."""
     timeout_s: float = 300.0
     """How long a request may take in all, unless it says otherwise."""
+    resume: bool = True
+    """Whether a stream that breaks after it has said something is gone on with."""
     check: str = "logprob"
     """How ``low_confidence`` is measured: ``logprob`` or ``format``. No other model may look: it need not be in the
     action set."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,13 +18,15 @@ from armwise.orchestration.calls import Calls, Record
 from armwise.orchestration.checks import measured, prepared, restored
 from armwise.orchestration.conduct import answer, stream
 from armwise.orchestration.fallback import Fallback
+from armwise.orchestration.peek import peek
+from armwise.orchestration.resume import Resuming
 from armwise.orchestration.run import Observe, Run, Tell
-from armwise.orchestration.stream import AnswerStream, Replay, peek, wants_usage
+from armwise.orchestration.stream import AnswerStream, Replay, wants_usage
 from armwise.plans import Node, plan_of
 from armwise.providers.client import ProviderClient
 from armwise.providers.errors import UpstreamError
 from armwise.providers.stream import CompletionStream
-from armwise.providers.wire import Endpoint
+from armwise.providers.wire import Endpoint, Json
 
 
 class Desk(Protocol):
@@ -173,7 +176,7 @@ class Orchestrator:
         try:
             head, objection = await peek(opened)
             if objection is None or objection not in self.fallback.reasons:
-                return AnswerStream(run.decision, arm.name, opened, head, run)
+                return self._deliver(arm, run, opened, head)
             async for _ in opened:  # short: it says that it says nothing
                 pass
         except BaseException:
@@ -181,6 +184,21 @@ class Orchestrator:
             raise
         run.objected(Draft(opened.completion), objection)
         return None
+
+    def _deliver(self, arm: Arm, run: Run, opened: CompletionStream, head: list[Json]) -> AnswerStream:
+        """A stream that has begun, from now on: it has the time of the request, and is gone on with if it breaks."""
+        alone = len(run.decision.arms) == 1 or not self.fallback.resume
+        opened.allow(deadline=run.deadline, idle_s=math.inf if alone else run.patience_s)
+        if not self.fallback.resume or run.ask.calls.endpoint != "chat":
+            return AnswerStream(run.decision, arm.name, opened, head, run)
+        source = Resuming(
+            head,
+            opened,
+            run=run,
+            arms=partial(run.arms_to_go_on, self._arm, self._resting),
+            rests=lambda model: not self.client.healthy(model.name),
+        )
+        return AnswerStream(run.decision, arm.name, source, (), run)
 
     def _replay(self, draft: Draft, run: Run) -> AnswerStream:
         source = Replay(draft, include_usage=wants_usage(run.ask.body))

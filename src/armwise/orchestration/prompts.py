@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from armwise.providers.usage import estimate_tokens
 from armwise.providers.wire import Json
 
 _LONGEST = 24_000
@@ -36,6 +37,13 @@ _CHOOSE = """Several assistants were asked the same. What they were asked:
 Work out what is right and compare. Which answer is best? Reply with its number, and nothing else."""
 
 
+_END = 60
+"""Characters of the end of a broken answer that are shown again, where to go on."""
+
+_GO_ON = """Your answer was cut off by a broken connection. Its last characters were {end}. \
+Continue it from exactly there, in the middle of a word if need be. Repeat nothing of it and add no comment."""
+
+
 def verification(body: Mapping[str, Any], message: Mapping[str, Any]) -> Json:
     """The question of how good an answer is."""
     text = _VERIFY.format(conversation=conversation(body), answer=spoken(message))
@@ -49,6 +57,38 @@ def choice(body: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> Js
     )
     text = _CHOOSE.format(conversation=conversation(body), answers=answers)
     return {"messages": [{"role": "user", "content": text}], "temperature": 0}
+
+
+def continuation(body: Mapping[str, Any], text: str, *, prefill: bool) -> Json:
+    """The question that a broken answer be gone on with, by a model that need not be the one that began it.
+
+    Args:
+        body: of the chat completion that broke.
+        text: what was delivered.
+        prefill: whether the model goes on by itself where the last message is its own; it is not shown white space at
+            the end of it then, which providers refuse. Else it is told to.
+    """
+    asked = {key: value for key, value in body.items() if key != "response_format"}
+    if not text.strip():
+        return dict(body)
+    messages = [*body.get("messages", ()), {"role": "assistant", "content": text.rstrip() if prefill else text}]
+    if not prefill:
+        messages.append({"role": "user", "content": _instruction(text, body.get("response_format"))})
+    for name in ("max_completion_tokens", "max_tokens"):
+        if body.get(name) is not None:
+            asked[name] = max(1, body[name] - estimate_tokens(text))
+    return {**asked, "messages": messages}
+
+
+def _instruction(text: str, shape: Any) -> str:
+    end = json.dumps(text[-_END:], ensure_ascii=False)
+    told = _GO_ON.format(end=end)
+    kind = shape.get("type") if isinstance(shape, Mapping) else None
+    if kind == "json_schema":
+        told += f" The whole must be JSON by this schema: {json.dumps(shape.get('json_schema', {}).get('schema', {}))}"
+    elif kind == "json_object":
+        told += " The whole must be a JSON object."
+    return told
 
 
 def number_in(text: str) -> float | None:

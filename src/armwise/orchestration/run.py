@@ -73,7 +73,8 @@ class Run:
         self._settled = settled
         self._clock = clock
         self._began = began
-        self._deadline = began + timeout_s
+        self.deadline = began + timeout_s
+        """Instant of the clock by which all of it must have ended."""
         self._gave_up: dict[str, str] = {}
         self._at_fault = False
         """Whether what the decision's own arm said was the reason to give it up: of that alone its quality hears."""
@@ -92,12 +93,42 @@ class Run:
 
         for arm in self._fallback.arms(self.decision, arm_of, failed, resting):
             now = self._clock()
-            if now >= self._deadline and self._gave_up:
+            if now >= self.deadline and self._gave_up:
                 return
             self.arm = arm.name
             alone = len(self.decision.arms) == 1 or len(self._gave_up) + 1 >= self._fallback.max_arms
-            calls.deadline = self._deadline if alone else min(self._deadline, now + self._fallback.arm_timeout_s)
+            calls.deadline = self.deadline if alone else min(self.deadline, now + self._fallback.arm_timeout_s)
             yield arm
+
+    def arms_to_go_on(
+        self, arm_of: Callable[[str], Arm | None], resting: Callable[[Arm], bool], error: UpstreamError
+    ) -> Iterator[Arm]:
+        """Other arms that may go on with the answer of the one under way, which broke: plain ones, of the action set.
+
+        Each has its deadline set.
+        """
+        if not self._fallback.forgives(error):
+            return
+        calls = self.ask.calls
+        for arm in self._fallback.arms(self.decision, arm_of, lambda: calls.failed, resting):
+            if arm.plan == "single" and arm.name not in (self.arm, *self._gave_up) and not resting(arm):
+                yield arm
+
+    @property
+    def patience_s(self) -> float:
+        """How long an arm may be silent."""
+        return self._fallback.arm_timeout_s
+
+    def in_time(self) -> bool:
+        """Give the next call the time of an arm. Returns whether there is any left."""
+        now = self._clock()
+        self.ask.calls.deadline = min(self.deadline, now + self._fallback.arm_timeout_s)
+        return now < self.deadline
+
+    def took_over(self, arm: str, error: UpstreamError) -> None:
+        """Another arm goes on with the answer of the one under way, which broke."""
+        self._failed(error)
+        self.arm = arm
 
     def gave_up(self, error: UpstreamError) -> bool:
         """The arm under way failed. Returns whether another may be tried."""
@@ -145,6 +176,7 @@ class Run:
             latency_ms=self._elapsed_ms(),
             confidence=draft.confidence,
             gave_up=self._gave_up,
+            resumed=draft.resumed,
         )
         self._observe(
             self.decision.id,

@@ -11,10 +11,10 @@ from armwise.contracts import Decision
 from armwise.errors import BadInput
 from armwise.orchestration.answer import Answer
 from armwise.orchestration.ask import Draft
+from armwise.orchestration.resume import Resuming
 from armwise.providers.blocking import BackgroundLoop, BlockingChunks
 from armwise.providers.completion import Completion
 from armwise.providers.errors import UpstreamError
-from armwise.providers.stream import CompletionStream
 from armwise.providers.wire import Json
 
 _PIECE = 24
@@ -47,8 +47,8 @@ class Source(Protocol):
 class AnswerStream:
     """An async iterator over OpenAI chunks. Read it to its end or close it; ``async with`` sees to that.
 
-    A failure in the middle is raised as :class:`~armwise.errors.NoAnswer`: what was sent cannot be taken back, so no
-    other arm can take over then.
+    A failure in the middle that there is no way to go on from is raised as :class:`~armwise.errors.NoAnswer`: what was
+    sent cannot be taken back.
     """
 
     def __init__(self, decision: Decision, arm: str, source: Source, head: Iterable[Json], ending: Ending) -> None:
@@ -73,8 +73,7 @@ class AnswerStream:
             return await anext(self._source)
         except StopAsyncIteration:
             self._over = True
-            confidence = self._source.confidence if isinstance(self._source, Replay) else None
-            self._answer = self._ending.settle(Draft(self._source.completion, confidence))
+            self._answer = self._ending.settle(self._draft())
             raise
         except UpstreamError as error:
             self._over = True
@@ -82,6 +81,11 @@ class AnswerStream:
         except BaseException:  # cancelled, mostly
             await self.aclose()
             raise
+
+    def _draft(self) -> Draft:
+        source = self._source
+        confidence = source.confidence if isinstance(source, Replay) else None
+        return Draft(source.completion, confidence, tuple(source.resumed) if isinstance(source, Resuming) else ())
 
     @property
     def answer(self) -> Answer:
@@ -177,25 +181,3 @@ def chunks_of(response: Json, *, include_usage: bool) -> Iterator[Json]:
         yield chunk(index, {}, choice.get("finish_reason"), **more)
     if include_usage:
         yield {**head, "choices": [], "usage": response.get("usage")}
-
-
-async def peek(stream: CompletionStream) -> tuple[list[Json], str | None]:
-    """The first chunks of a stream, until one says something; and whether that is a ``refusal``, or ``empty``.
-
-    Raises:
-        UpstreamError: if the stream breaks.
-    """
-    head = []
-    async for chunk in stream:
-        head.append(chunk)
-        for choice in chunk.get("choices") or ():
-            delta = choice.get("delta") or {}
-            if delta.get("content") or delta.get("tool_calls"):
-                return head, None
-            if delta.get("refusal") or choice.get("finish_reason") == "content_filter":
-                return head, "refusal"
-            if choice.get("finish_reason") is not None:
-                return head, "empty"
-        if "choices" not in chunk:  # not a chat completion: nothing to look for
-            return head, None
-    return head, "empty"

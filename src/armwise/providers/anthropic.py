@@ -55,6 +55,7 @@ class Anthropic:
     """Messages of Anthropic, and of those that imitate it."""
 
     base_url = "https://api.anthropic.com/v1"
+    prefills = True
 
     def headers(self, key: str | None) -> dict[str, str]:
         version = {"anthropic-version": "2023-06-01"}

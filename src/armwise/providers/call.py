@@ -151,6 +151,10 @@ class Call:
         """Seconds until the caller's deadline; None if there is none."""
         return None if self._deadline is None else self._deadline - self.kit.clock()
 
+    def extend(self, deadline: float | None) -> None:
+        """Set another deadline, for an answer that has begun."""
+        self._deadline = deadline
+
     def _check_deadline(self) -> None:
         left = self.left_s()
         if left is not None and left <= 0:

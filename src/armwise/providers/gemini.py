@@ -58,6 +58,7 @@ class Gemini:
     """generateContent and streamGenerateContent of Google."""
 
     base_url = "https://generativelanguage.googleapis.com/v1beta"
+    prefills = True
 
     def headers(self, key: str | None) -> dict[str, str]:
         return {"x-goog-api-key": key} if key else {}

@@ -17,6 +17,7 @@ class OpenAI:
     """Chat completions, responses and embeddings of OpenAI and of all that imitate it."""
 
     base_url = "https://api.openai.com/v1"
+    prefills = False
 
     def headers(self, key: str | None) -> dict[str, str]:
         return {"authorization": f"Bearer {key}"} if key else {}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
+from typing import Any
 
 import httpx
 
-from armwise.contracts import Attempt
+from armwise.contracts import Attempt, Model
 from armwise.errors import BadInput
 from armwise.providers.accumulate import accumulator
 from armwise.providers.call import Call
@@ -46,6 +47,7 @@ class CompletionStream:
         self._first_token_ms: float | None = None
         self._completion: Completion | None = None
         options = call.body.get("stream_options") or {}
+        self._idle_s = call.kit.http.settings.idle_s
         self._wants_usage = call.endpoint != "chat" or bool(options.get("include_usage"))
 
     @classmethod
@@ -76,6 +78,16 @@ class CompletionStream:
             await self._more()
         self._first_token_ms = self._call.elapsed_ms()
 
+    def allow(self, *, deadline: float | None, idle_s: float) -> None:
+        """Give an answer that has begun its own time.
+
+        Args:
+            deadline: instant of the clock by which it must have ended; None is no limit.
+            idle_s: the longest silence in it, unless the client's own limit is shorter.
+        """
+        self._call.extend(deadline)
+        self._idle_s = min(self._idle_s, idle_s)
+
     # ------------------------------------------------------------------------------------------ reading
 
     def __aiter__(self) -> AsyncIterator[Json]:
@@ -97,7 +109,7 @@ class CompletionStream:
         return self._ready.popleft()
 
     async def _patiently(self) -> None:
-        idle, left = self._call.kit.http.settings.idle_s, self._call.left_s()
+        idle, left = self._idle_s, self._call.left_s()
         short = left is not None and left < idle
         try:
             async with within(left if short else idle, too_late if short else self._silent):
@@ -108,7 +120,7 @@ class CompletionStream:
             self._end()
 
     def _silent(self) -> Timeout:
-        return Timeout(f"the stream fell silent for {self._call.kit.http.settings.idle_s:g} s")
+        return Timeout(f"the stream fell silent for {self._idle_s:g} s")
 
     async def _more(self) -> None:
         """Read until there is something to give, or the end."""
@@ -187,6 +199,16 @@ class CompletionStream:
         if self._completion is None:
             raise BadInput("a stream has no completion before its end; read it to the end first")
         return self._completion
+
+    @property
+    def model(self) -> Model:
+        """The model that answers."""
+        return self._call.pool.model
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """What it was asked."""
+        return self._call.body
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:

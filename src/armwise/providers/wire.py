@@ -53,6 +53,11 @@ class WireFormat(Protocol):
         """Where the provider lives, version included."""
         ...
 
+    @property
+    def prefills(self) -> bool:
+        """Whether a model goes on with the last message where that is its own."""
+        ...
+
     def headers(self, key: str | None) -> dict[str, str]:
         """The headers that authorise a request."""
         ...

@@ -23,7 +23,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from armwise.errors import BadInput, unknown
-from armwise.testing.answering import Ask, Reply, answer, pieces, refuse, stable_rng
+from armwise.testing.answering import Ask, Reply, answer, count_tokens, pieces, refuse, stable_rng
+from armwise.testing.continuing import question_of, rest
 from armwise.testing.models import Failures, SimulatedModel, check_fault
 from armwise.testing.wire import anthropic, gemini, openai, responses
 from armwise.testing.wire.common import Malformed, sse
@@ -302,10 +303,14 @@ class SimulatorApp:
 
         cached = self._cached_tokens(model, ask)
         again = "" if ask.fixed else seen
+        question, said = question_of(ask)
+        key = (model.name, question.turns, question.images, tuple(question.tools))
         replies = [
-            answer(model, ask, stable_rng(self._seed, *asked, index, again), cached_tokens=cached)
+            answer(model, question, stable_rng(self._seed, *key, index, again), cached_tokens=cached)
             for index in range(ask.count)
         ]
+        if said:
+            replies = [replace(rest(r, said, ask.max_tokens), input_tokens=count_tokens(ask)) for r in replies]
         if fault == "refusal":
             replies = [refuse(ask)] * ask.count
         elif fault == "empty":

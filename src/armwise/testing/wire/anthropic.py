@@ -36,6 +36,8 @@ def ask(body: dict[str, Any]) -> Ask:
             raise Malformed("messages: content must not be empty")
         for part in content:
             turns.append(_part(role, part, images, called))
+    if before == "assistant" and turns[-1][1] != turns[-1][1].rstrip():
+        raise Malformed("messages: final assistant content cannot end with trailing whitespace")
     choice = body.get("tool_choice") or {"type": "auto"}
     tool_choice = {"any": "required", "tool": choice.get("name", "")}.get(choice["type"], choice["type"])
     return Ask(
