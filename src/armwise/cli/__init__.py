@@ -13,6 +13,7 @@ from armwise.cli.feedback import feedback
 from armwise.cli.key import key
 from armwise.cli.log import app as log
 from armwise.cli.models import models
+from armwise.cli.report import report
 from armwise.cli.retrain import retrain
 from armwise.cli.route import route
 from armwise.cli.serve import serve
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (demo, route, simulate, evaluate, retrain, doctor, serve, key):
+for command in (demo, route, simulate, evaluate, report, retrain, doctor, serve, key):
     app.command()(command)
 app.add_typer(feedback)
 app.add_typer(log, name="log")

@@ -177,6 +177,7 @@ def evaluate_log(
     question: Question | None = None,
     *,
     feature_version: str | None = None,
+    after: int = 0,
     on_step: Callable[[str], None] | None = None,
 ) -> LogEvaluation:
     """Judge candidates on a log.
@@ -189,6 +190,7 @@ def evaluate_log(
         log: any that can be queried; see :func:`armwise.log.open_reader`.
         candidates: with names of their own.
         feature_version: the one to keep to, where the log has several.
+        after: position of the log behind which rows count.
         on_step: told what is being done.
 
     Raises:
@@ -202,7 +204,7 @@ def evaluate_log(
     if len(about.arms) < 2:
         raise BadInput(f"{about.name} knows only the arm {about.arms[0]!r}: it says nothing of any other choice")
     say(f"reading {about.decisions:,} decisions")
-    rows = read_rows(log, feature_version=about.feature_version)
+    rows = read_rows(log, after=after, feature_version=about.feature_version)
     start = _first_to_judge(rows, candidates, question)
     judging = rows.take(slice(start, None))
     probability("propensity", judging.propensity, len(judging), open_at_zero=True)

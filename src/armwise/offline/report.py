@@ -63,7 +63,7 @@ def write_page(found: LogEvaluation, path: Path) -> Path:
         page.figure(
             "Quality for money",
             "Each policy's mean quality and mean bill, with intervals both ways. Up and to the left is better.",
-            _trade_off(found),
+            trade_off(found),
         )
     page.table(
         "Estimates",
@@ -207,7 +207,7 @@ def _forest(found: LogEvaluation, outcome: str, *, differences: bool = False) ->
     return figure
 
 
-def _trade_off(found: LogEvaluation) -> go.Figure:
+def trade_off(found: LogEvaluation) -> go.Figure:
     """Mean quality against mean bill, one mark a policy."""
     figure = go.Figure()
     for name in (*found.candidates, LOGGING):

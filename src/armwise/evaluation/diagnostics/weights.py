@@ -87,6 +87,7 @@ def pareto_k(weight: Floats, tail: int) -> float | None:
         return None
     n, grid = len(x), 30 + int(np.sqrt(len(x)))
     b = (1.0 - np.sqrt(grid / (np.arange(1, grid + 1) - 0.5))) / (3.0 * x[int(n / 4 + 0.5) - 1]) + 1.0 / x[-1]
+    b = b[np.abs(b) * x[-1] > 1e-9]  # at 0 the likelihood is a limit, and its neighbours say as much
     k = np.log1p(-b[:, None] * x).mean(axis=1)
     height = n * (np.log(-b / k) - k - 1.0)
     share = np.exp(height - height.max())
