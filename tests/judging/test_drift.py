@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from armwise.errors import BadInput, ConfigError
-from armwise.judging import DriftGuard, LengthBias, Phase, PositionBias, load_anchors
+from armwise.judging import DriftGuard, Finding, LengthBias, Phase, PositionBias, load_anchors
 
 
 class Grader:
@@ -64,6 +64,49 @@ def test_a_shift_is_found_within_a_hundred_anchors_and_measured_anew(shift: floa
         assert finding.shift == pytest.approx(0.05 + shift, abs=0.06)
         assert finding.low < finding.shift < finding.high
     assert np.quantile(delays, 0.95) <= 100
+
+
+def test_a_judge_that_compresses_the_scale_is_read_along_a_line() -> None:
+    rng, guard = np.random.default_rng(3), DriftGuard(30)
+    quality = rng.random(30)
+    finding = None
+    while finding is None:
+        place = guard.next_anchor
+        finding = guard.graded(place, 0.2 + 0.5 * quality[place] + 0.05 * rng.normal(), float(quality[place]))
+    assert finding.slope == pytest.approx(2.0, rel=0.1)
+    assert finding.slope * (0.2 + 0.5 * 0.6) + finding.offset == pytest.approx(0.6, abs=0.03)
+    assert finding.noise == pytest.approx(0.1, rel=0.2)
+
+
+def test_anchors_of_one_quality_tell_no_scale() -> None:
+    rng, guard, finding = np.random.default_rng(3), DriftGuard(10), None
+    while finding is None:
+        finding = guard.graded(guard.next_anchor, 0.6 + 0.1 * rng.normal(), 0.5)
+    assert finding.slope == pytest.approx(1.0)
+    assert finding.offset == pytest.approx(-0.1, abs=0.05)
+
+
+def until_finding(guard: DriftGuard, grader: Grader, *, liking: float) -> Finding:
+    """The next finding where the judge likes every other anchor."""
+    while True:
+        place, grade, quality = grader(guard.next_anchor)
+        finding = guard.graded(place, grade + liking * (place % 2), quality)
+        if finding is not None:
+            return finding
+
+
+def test_a_judge_that_comes_to_like_some_answers_stays_out_until_it_is_as_it_was() -> None:
+    for seed in range(5):
+        guard, grader, _ = learned(seed)
+        assert until_finding(guard, grader, liking=0.3).alarm
+        finding = until_finding(guard, grader, liking=0.3)
+        assert finding.uneven
+        assert guard.uneven
+        assert guard.phase is Phase.SUSPENDED
+        finding = until_finding(guard, grader, liking=0.0)
+        assert not finding.uneven
+        assert guard.phase is Phase.WATCHING
+        assert finding.shift == pytest.approx(0.05, abs=0.06)
 
 
 def test_twenty_thousand_anchors_raise_no_alarm() -> None:

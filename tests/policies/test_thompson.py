@@ -89,6 +89,21 @@ def test_a_floor_keeps_every_arm_answerable() -> None:
     np.testing.assert_allclose(many[0], choice.probabilities)
 
 
+def test_a_share_explores_and_the_rest_takes_the_likeliest_arm() -> None:
+    choices = []
+    for explored in (1.0, 0.1):
+        policy = make_policy("thompson", dimension=2, explored=explored, engine="logistic")
+        for name in ("a", "b", "c"):
+            policy.add_arm(Arm.of(Model(name, input_usd_per_mtok=1.0, output_usd_per_mtok=1.0)))
+        vectors, slots, penalties = np.array([[1.0, 0.3], [1.0, 0.0]]), np.arange(3), np.array([[0.0, 0.1, 0.2]] * 2)
+        seeds = np.array([1, 2], dtype=np.uint64)
+        choices.append(choose_many(policy, vectors, slots, penalties, seeds=seeds))
+        one = policy.choose(vectors[0], slots, penalties[0], seed=1).probabilities
+        np.testing.assert_allclose(choices[-1][0], one)
+    full, spared = choices
+    np.testing.assert_allclose(spared, 0.1 * full + 0.9 * np.array([1.0, 0.0, 0.0]))
+
+
 def test_a_floor_is_a_share() -> None:
     with pytest.raises(BadInput, match=r"floor in \[0, 1\]"):
         make_policy("thompson", dimension=2, floor=1.5)

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from armwise.contracts import SENSITIVITIES, Decision, JudgeDraw, Model, Request, SourceChange
@@ -39,10 +39,11 @@ COUNTERS = (
     "anchors",
     "alarms",
     "calibrations",
+    "uneven",
 )
 """What is counted: draws offered, made, and passed over for a full queue; verdicts, cases that a judge had nothing to
 say of, replies in prose or out of range, no reply in time, failures; verdicts whose decision is gone; and what the
-judges were themselves put through."""
+judges were themselves put through: ``uneven`` are calibrations that failed, for the anchors had not moved alike."""
 
 _ANCHORS_PER_CASE = 4
 """Anchors graded with each case while the guard does not know the judge's ways."""
@@ -231,7 +232,8 @@ class Bench:
         if guard is None or not seat.anchors:
             return
         turn = seat.judged % seat.anchor_every == 0
-        for _ in range(int(turn) if guard.phase is Phase.WATCHING else _ANCHORS_PER_CASE):
+        in_turn = guard.phase is Phase.WATCHING or guard.uneven
+        for _ in range(int(turn) if in_turn else _ANCHORS_PER_CASE):
             place = guard.next_anchor
             anchor = seat.anchors[place]
             seat.graded += 1
@@ -254,13 +256,29 @@ class Bench:
             reason = f"drift alarm: grades of the anchors moved by {span}; not training until recalibrated"
             logger.warning("judge %s: %s", seat.name, reason)
             change = SourceChange(
-                source=seat.source, offset=before.offset, noise=before.noise, training=False, reason=reason
+                source=seat.source,
+                offset=before.offset,
+                slope=before.slope,
+                noise=before.noise,
+                training=False,
+                reason=reason,
             )
+        elif finding.uneven:
+            self.counters["uneven"] += 1
+            reason = f"grades of some anchors moved and of others did not: grade - quality is {span}; not training"
+            logger.warning("judge %s: %s", seat.name, reason)
+            change = replace(before, training=False, reason=reason)
         else:
             self.counters["calibrations"] += 1
-            reason = f"calibrated on {len(seat.anchors)} anchors: grade - quality is {span}"
+            reason = (
+                f"calibrated on {len(seat.anchors)} anchors: grade - quality is {span}, slope {1.0 / finding.slope:.2f}"
+            )
             change = SourceChange(
-                source=seat.source, offset=-finding.shift, noise=max(finding.noise, 0.01), reason=reason
+                source=seat.source,
+                offset=finding.offset,
+                slope=finding.slope,
+                noise=max(finding.noise, 0.01),
+                reason=reason,
             )
         self._desk.change_source(change)
 

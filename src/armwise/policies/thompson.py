@@ -24,6 +24,9 @@ class ThompsonSampling(ModelPolicy):
     A policy that has become sure leaves a log that cannot answer for the arms it no longer tries; ``floor`` is the
     share of every draw that all eligible arms have alike, so that the log stays answerable.
 
+    Exploring pays only where something comes back. Where just a share of the answers is judged, ``explored`` is the
+    share of the decisions that explore: the rest of every draw goes to the arm that is most likely to be the best.
+
     Raises:
         BadInput: on parameters out of range.
     """
@@ -34,7 +37,14 @@ class ThompsonSampling(ModelPolicy):
     model: BayesianModel
 
     def __init__(
-        self, model: BayesianModel, *, scale: float = 0.6, horizon: float = 100.0, nodes: int = 64, floor: float = 0.0
+        self,
+        model: BayesianModel,
+        *,
+        scale: float = 0.6,
+        horizon: float = 100.0,
+        nodes: int = 64,
+        floor: float = 0.0,
+        explored: float = 1.0,
     ) -> None:
         super().__init__(model)
         if scale < 0 or horizon <= 0 or nodes < 8:
@@ -43,11 +53,18 @@ class ThompsonSampling(ModelPolicy):
         self.horizon = horizon
         self.nodes = nodes
         self.floor = check_share(self.name, "floor", floor)
+        self.explored = check_share(self.name, "explored", explored)
         self._method = f"quadrature:{nodes}"
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return {"scale": self.scale, "horizon": self.horizon, "nodes": self.nodes, "floor": self.floor}
+        return {
+            "scale": self.scale,
+            "horizon": self.horizon,
+            "nodes": self.nodes,
+            "floor": self.floor,
+            "explored": self.explored,
+        }
 
     def choose(self, vector: Vector, slots: Slots, penalty: Vector, *, seed: int) -> Choice:
         belief = self.model.posterior(vector, slots)
@@ -55,9 +72,18 @@ class ThompsonSampling(ModelPolicy):
         probabilities = best_arm_probabilities(
             Posterior(belief.mean, belief.deviation * shrink, belief.logit), penalty, self.nodes
         )
+        if self.explored < 1.0:
+            probabilities = self._spared(probabilities)
         if self.floor:
             probabilities = self._floored(probabilities)
         return Choice(probabilities, expected_quality(belief), self._method)
+
+    def _spared(self, probabilities: Table) -> Table:
+        """The same, with what is not to explore given to the likeliest arm; shape (..., arms)."""
+        spared: Table = probabilities * self.explored
+        best = probabilities.argmax(axis=-1)[..., None]
+        np.put_along_axis(spared, best, np.take_along_axis(spared, best, -1) + (1.0 - self.explored), -1)
+        return spared
 
     def _floored(self, probabilities: Table) -> Table:
         """The same, with the floor's share spread over all arms; shape (..., arms)."""
@@ -75,4 +101,6 @@ class ThompsonSampling(ModelPolicy):
             out[i] = best_arm_probabilities(
                 Posterior(belief.mean[i], deviation[i], belief.logit), penalties[i], self.nodes
             )
+        if self.explored < 1.0:
+            out = self._spared(out)
         return self._floored(out) if self.floor else out
