@@ -22,22 +22,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from joblib import Parallel, delayed
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from scipy.stats import t as student
 
 from armwise.contracts import Decision
@@ -56,14 +51,10 @@ from armwise.simulation.baselines import (
 )
 from armwise.simulation.summary import Interval, interval
 from armwise.simulation.worlds import TableWorld
+from outcomes.cells import Cell, Key, completed, read_cells
+from outcomes.peers import mabwiser, pareto_bandit
+from outcomes.tables import DATA, ROOT, TABLES, checked, shuffled, table_of
 
-ROOT = Path(__file__).resolve().parent.parent
-SETS = {
-    "mmlu_pro": ("mmlu_pro.parquet", None),
-    "routerbench": ("routerbench_subset.parquet", None),
-    "MMLU": ("routellm.parquet", "routellm_mmlu"),
-    "GSM8K": ("routellm.parquet", "routellm_gsm8k"),
-}
 GOALS = {"mmlu_pro": (60, 64), "routerbench": (60, 70), "MMLU": (60, 62), "GSM8K": (26, 29)}
 SHARES = (0.04, 0.12, 0.22, 0.32, 0.42, 0.55, 0.7, 0.85)
 """Budgets: this far from the cheapest corner of the hull to the best arm."""
@@ -73,29 +64,9 @@ FLOOR = 0.95
 OURS, TOLD, NAMELESS, HELD = "armwise", "armwise, told the task", "armwise, names hidden", "armwise, asked for 95%"
 PARETO, LINUCB, LINTS = "ParetoBandit", "LinUCB (mabwiser)", "LinTS (mabwiser)"
 METHODS = (OURS, HELD, PARETO, NAMELESS, TOLD, LINUCB, LINTS)
-PEER_ALPHA = 0.25
-"""Exploration of the peers. mabwiser's default of 1 explores for long; ParetoBandit's of .01 is for its own shipped
-priors, and from a cold start on other models it stays with the first arm it tries."""
 
 
-# ---------------------------------------------------------------------------------------------- tables
-
-
-@cache
-def table_of(data: Path, name: str, told: bool = False) -> OutcomeTable:
-    """One of the four tables, without the prompts that RouteLLM calls contaminated."""
-    file, dataset = SETS[name]
-    rows = pq.read_table(data / file)
-    if "contaminated" in rows.column_names:
-        rows = rows.filter(pc.invert(rows.column("contaminated")))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / file
-        pq.write_table(rows, path)
-        return OutcomeTable.read_parquet(path, dataset=dataset, labels=told)
-
-
-def shuffled(table: OutcomeTable, seed: int) -> OutcomeTable:
-    return table.take(np.random.default_rng(seed).permutation(len(table)))
+# ---------------------------------------------------------------------------------------------- budgets
 
 
 def budgets(table: OutcomeTable) -> list[float]:
@@ -116,7 +87,7 @@ def run(data: Path, name: str, method: str, place: int, seed: int) -> dict[str, 
     elif method in (LINUCB, LINTS):
         corners = hull(table)
         slope = (corners.quality[-1] - corners.quality[-2]) / (corners.spend_usd[-1] - corners.spend_usd[-2])
-        arm = mabwiser(table, method, STEEPNESS[place] * float(slope), seed)
+        arm = mabwiser(table, method.partition(" ")[0], STEEPNESS[place] * float(slope), seed)
     else:
         arm, extra = armwise(table, method, place, seed)
     every = np.arange(len(table))
@@ -170,58 +141,6 @@ def ranked(table: OutcomeTable, gain: np.ndarray) -> dict[str, float]:
     return found
 
 
-def pareto_bandit(table: OutcomeTable, budget_usd: float, seed: int) -> np.ndarray:
-    """ParetoBandit with its budget pacer, cold; told each real bill, which its own call would not be.
-
-    No static cost penalty beside the pacer, as in its own experiments on budgets: with one it never spends what it may.
-    """
-    import logging
-
-    from pareto_bandit import BanditRouter, FeatureService
-    from pareto_bandit.budget_pacer import BudgetPacer
-
-    logging.getLogger("pareto_bandit").setLevel(logging.ERROR)
-    registry = {
-        model.name: {"input_cost_per_m": model.input_usd_per_mtok, "output_cost_per_m": model.output_usd_per_mtok}
-        for model in table.models
-    }
-    router = BanditRouter(
-        registry,
-        feature_service=FeatureService.for_precomputed(table.dimension),
-        alpha=PEER_ALPHA,
-        bandit_seed=seed,
-        cost_penalty=0.0,
-        budget_pacer=BudgetPacer(budget_usd),
-    )
-    vectors = np.roll(table.vectors, -1, axis=1)  # it wants the intercept last
-    column = {arm: k for k, arm in enumerate(table.arms)}
-    arm = np.zeros(len(table), dtype=np.int64)
-    for t, vector in enumerate(vectors):
-        name, log = router.route(vector, input_tokens=int(table.input_tokens[t]))
-        arm[t] = column[name]
-        log.cost_usd = float(table.cost_usd[t, arm[t]])
-        router.process_feedback(log.request_id, reward=float(table.score[t, arm[t]]))
-    return arm
-
-
-def mabwiser(table: OutcomeTable, method: str, per_usd: float, seed: int) -> np.ndarray:
-    """Disjoint LinUCB or LinTS of the mabwiser library; reward is quality less ``per_usd`` times the bill."""
-    from mabwiser.mab import MAB, LearningPolicy
-
-    kind = LearningPolicy.LinUCB if method == LINUCB else LearningPolicy.LinTS
-    bandit = MAB(list(range(len(table.models))), kind(alpha=PEER_ALPHA, l2_lambda=1.0), seed=seed)
-    reward = table.score - per_usd * table.cost_usd
-    arms = len(table.models)
-    arm = np.arange(len(table)) % arms  # it cannot predict before it has seen something of each
-    bandit.fit(arm[:arms], reward[np.arange(arms), arm[:arms]], table.vectors[:arms])
-    for t in range(arms, len(table)):
-        vector = table.vectors[t : t + 1]
-        k = int(bandit.predict(vector))
-        arm[t] = k
-        bandit.partial_fit([k], [reward[t, k]], vector)
-    return arm
-
-
 # ---------------------------------------------------------------------------------------------- nulls
 
 
@@ -243,7 +162,7 @@ def null_frontiers(data: Path, name: str, seed: int) -> dict[str, tuple[Frontier
 
 @cache
 def texts(data: Path, name: str) -> dict[str, str]:
-    file, dataset = SETS[name]
+    file, dataset = TABLES[name]
     rows = pq.read_table(data / file, columns=["dataset", "prompt_id", "prompt"])
     if dataset:
         rows = rows.filter(pc.equal(rows.column("dataset"), dataset))
@@ -276,7 +195,7 @@ def tfidf_ridge(data: Path, name: str, seed: int) -> Frontier:
 
 
 def _matching(data: Path, name: str, prompts: list[str], kept: list[str]) -> list[str]:
-    file, dataset = SETS[name]
+    file, dataset = TABLES[name]
     rows = pq.read_table(data / file, columns=["dataset", "prompt_id", "contaminated"])
     rows = rows.filter(pc.and_(pc.equal(rows.column("dataset"), dataset), rows.column("contaminated")))
     left_out = set(rows.column("prompt_id").to_pylist())
@@ -315,7 +234,7 @@ def best_of_halves(table: OutcomeTable, seed: int) -> tuple[tuple[float, float],
     )
 
 
-def summarise(data: Path, name: str, cells: dict[tuple[Any, ...], dict[str, Any]], null_seeds: int) -> dict[str, Any]:
+def summarise(data: Path, name: str, cells: dict[Key, Cell], null_seeds: int) -> dict[str, Any]:
     """All that is printed of one table."""
     table = table_of(data, name)
     rows: list[dict[str, Any]] = []
@@ -418,8 +337,8 @@ def _text(value: Interval, digits: int = 1) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("ARMWISE_DATA", ROOT / "../shared/data")))
-    parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--sets", nargs="+", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", type=int, default=20, help="for the default policy, ParetoBandit and the nulls")
     parser.add_argument("--peer-seeds", type=int, default=5, help="for its variants and the slow peers")
@@ -430,11 +349,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    data = options.data.resolve()
-    missing = sorted({file for file, _ in SETS.values() if not (data / file).is_file()})
-    if missing:
-        raise SystemExit(f"{', '.join(missing)} not in {data}: set ARMWISE_DATA")
-    options.cells.parent.mkdir(parents=True, exist_ok=True)
+    data = checked(options.data, options.sets)
     cells = read_cells(options.cells)
     if not options.report_only:
         todo = [
@@ -445,30 +360,13 @@ def main() -> None:
             if not (method == TOLD and name == "GSM8K")  # it has one task
             for place in range(1 if method == HELD else len(SHARES))
         ]
-        compute([cell for cell in todo if cell not in cells], data, options.jobs, options.cells)
-        cells = read_cells(options.cells)
+        cells = completed(todo, partial(run, data), options.cells, jobs=options.jobs)
     results = [summarise(data, name, cells, options.seeds) for name in options.sets]
     text = "\n".join(report(results)) + "\n"
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(text)
     print(json.dumps({"commit": commit(), "results": results}) if options.json else text)
-
-
-def compute(todo: Sequence[tuple[Any, ...]], data: Path, jobs: int, path: Path) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress, path.open("a") as file:
-        bar = progress.add_task("runs", total=len(todo))
-        for cell in Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(run)(data, *key) for key in todo):
-            file.write(json.dumps(cell) + "\n")
-            file.flush()
-            progress.update(bar, advance=1, description=f"{cell['set']}, {cell['method']}")
-
-
-def read_cells(path: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
-    lines = path.read_text().splitlines() if path.is_file() else []
-    found = [json.loads(line) for line in lines]
-    return {(cell["set"], cell["method"], cell["place"], cell["seed"]): cell for cell in found}
 
 
 def commit() -> str:
