@@ -76,6 +76,48 @@ def test_it_reaches_no_network_and_no_process() -> None:
     assert run(f"import os\nos.kill({os.getpid()}, 0)").code not in (0, None)
 
 
+@ISOLATED
+@pytest.mark.parametrize("undoes", [False, True])
+def test_it_writes_nowhere_but_into_its_folder(tmp_path: Path, undoes: bool) -> None:
+    tmp_path.chmod(0o777)
+    target = tmp_path / "written"
+    undo = (
+        "import ctypes\nkernel = ctypes.CDLL(None)\nkernel.unshare(0x10020000)\n"
+        "kernel.syscall(442, -100, b'/', 0x8000, (ctypes.c_uint64 * 4)(0, 1, 0, 0), 32)\n"
+        "kernel.mount(b'none', b'/', None, 0x1020, None)\n"
+    )
+    ended = run((undo if undoes else "") + f"open('inside', 'w').write('x')\nopen({str(target)!r}, 'w').write('x')")
+    assert "Read-only file system" in ended.output
+    assert not target.exists()
+    by_shell = run(f"import os\nos.system('echo x > {target}; mount -o remount,rw /')")
+    assert not target.exists()
+    assert "Read-only" in by_shell.output or not by_shell.ok
+
+
+@ISOLATED
+def test_all_its_files_together_are_bounded() -> None:
+    many = run("for i in range(100): open(f'{i}', 'wb').write(b'x' * 1_000_000)", Limits(wall_s=5.0, folder_mb=8))
+    assert "No space left on device" in many.output
+
+
+def test_a_program_that_multiplies_ends_with_all_its_children() -> None:
+    mark = f"armwise_bomb_{os.getpid()}"
+    began = time.monotonic()
+    bomb = f"import os, time\n{mark} = 1\nwhile True:\n    if os.fork() == 0:\n        time.sleep(60)\n"
+    assert not run(bomb, Limits(wall_s=0.5)).ok
+    assert time.monotonic() - began < 10
+    time.sleep(0.3)
+    children = [path for path in Path("/proc").glob("[0-9]*/cwd") if "armwise-sandbox" in _target(path)]
+    assert not children
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:  # it ended, or is another's
+        return ""
+
+
 def test_children_do_not_outlive_it() -> None:
     mark = f"armwise-orphan-{os.getpid()}"
     run(f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)', {mark!r}])")

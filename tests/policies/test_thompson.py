@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from armwise.arrays import sigmoid
-from armwise.contracts import Arm, Model, Posterior
+from armwise.contracts import Arm, Experience, Model, Posterior
 from armwise.errors import BadInput
 from armwise.policies import make_policy, marginals
 from armwise.policies.batch import choose_many
@@ -92,9 +92,10 @@ def test_a_floor_keeps_every_arm_answerable() -> None:
 def test_a_share_explores_and_the_rest_takes_the_likeliest_arm() -> None:
     choices = []
     for explored in (1.0, 0.1):
-        policy = make_policy("thompson", dimension=2, explored=explored, engine="logistic")
+        policy = make_policy("thompson", dimension=2, explored=explored, horizon=1.0, engine="logistic")
         for name in ("a", "b", "c"):
             policy.add_arm(Arm.of(Model(name, input_usd_per_mtok=1.0, output_usd_per_mtok=1.0)))
+        policy.learn(Experience(vector=np.array([1.0, 0.1]), slot=1, quality=0.7))
         vectors, slots, penalties = np.array([[1.0, 0.3], [1.0, 0.0]]), np.arange(3), np.array([[0.0, 0.1, 0.2]] * 2)
         seeds = np.array([1, 2], dtype=np.uint64)
         choices.append(choose_many(policy, vectors, slots, penalties, seeds=seeds))

@@ -25,7 +25,8 @@ class ThompsonSampling(ModelPolicy):
     share of every draw that all eligible arms have alike, so that the log stays answerable.
 
     Exploring pays only where something comes back. Where just a share of the answers is judged, ``explored`` is the
-    share of the decisions that explore: the rest of every draw goes to the arm that is most likely to be the best.
+    share of the decisions that explore: after ``horizon`` lessons the rest of every draw goes to the arm that is most
+    likely to be the best.
 
     Raises:
         BadInput: on parameters out of range.
@@ -72,23 +73,19 @@ class ThompsonSampling(ModelPolicy):
         probabilities = best_arm_probabilities(
             Posterior(belief.mean, belief.deviation * shrink, belief.logit), penalty, self.nodes
         )
-        if self.explored < 1.0:
-            probabilities = self._spared(probabilities)
-        if self.floor:
-            probabilities = self._floored(probabilities)
+        probabilities = self._shared_out(probabilities)
         return Choice(probabilities, expected_quality(belief), self._method)
 
-    def _spared(self, probabilities: Table) -> Table:
-        """The same, with what is not to explore given to the likeliest arm; shape (..., arms)."""
-        spared: Table = probabilities * self.explored
-        best = probabilities.argmax(axis=-1)[..., None]
-        np.put_along_axis(spared, best, np.take_along_axis(spared, best, -1) + (1.0 - self.explored), -1)
-        return spared
-
-    def _floored(self, probabilities: Table) -> Table:
-        """The same, with the floor's share spread over all arms; shape (..., arms)."""
-        floored: Table = probabilities * (1.0 - self.floor) + self.floor / probabilities.shape[-1]
-        return floored
+    def _shared_out(self, probabilities: Table) -> Table:
+        """The same, less what is not to explore, and with the floor's share for all arms; shape (..., arms)."""
+        if self.explored < 1.0 and self.model.lessons >= self.horizon:
+            best = probabilities.argmax(axis=-1)[..., None]
+            probabilities = probabilities * self.explored
+            surest = np.take_along_axis(probabilities, best, -1) + (1.0 - self.explored)
+            np.put_along_axis(probabilities, best, surest, -1)
+        if self.floor:
+            probabilities = probabilities * (1.0 - self.floor) + self.floor / probabilities.shape[-1]
+        return probabilities
 
     def choose_many(self, vectors: Table, slots: Slots, penalties: Table) -> Table | None:
         many = getattr(self.model, "posterior_many", None)
@@ -101,6 +98,4 @@ class ThompsonSampling(ModelPolicy):
             out[i] = best_arm_probabilities(
                 Posterior(belief.mean[i], deviation[i], belief.logit), penalties[i], self.nodes
             )
-        if self.explored < 1.0:
-            out = self._spared(out)
-        return self._floored(out) if self.floor else out
+        return self._shared_out(out)
