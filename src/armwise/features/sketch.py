@@ -42,7 +42,7 @@ _WEIGHTS: Final = "weights/l2_supercat_256.safetensors"
 _TOKENIZER: Final = "tokenizers/l2_supercat_tokenizer_config.json"
 _WORD: Final = re.compile("▁*[^▁]+|▁+")
 _PART: Final = re.compile("▁*[A-Za-z]+|[0-9\\n]|▁*[^A-Za-z0-9\\n▁]+|▁+")
-_WORDS_KEPT: Final = 1 << 16
+_WORDS_KEPT: Final = 1 << 15
 _LONGEST_WORD_KEPT: Final = 48
 
 

@@ -1,9 +1,7 @@
 """The online learner: the fold of the log's events into the decider's state."""
 
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from armwise.contracts import (
     Attempt,
@@ -19,7 +17,8 @@ from armwise.contracts import (
 )
 from armwise.decider import Decider
 from armwise.errors import CallerError, UnknownDecision
-from armwise.rewards import RULES, Opinion, Reading, RewardRules, SourceModel, Standing, read
+from armwise.learning.cases import Case, Cases
+from armwise.rewards import RULES, Opinion, RewardRules, SourceModel, Standing, read
 from armwise.rollout import Trained
 
 Recall = Callable[[str, int], tuple[Decision, list[Signal]] | None]
@@ -27,15 +26,6 @@ Recall = Callable[[str, int], tuple[Decision, list[Signal]] | None]
 
 Fetch = Callable[[str], Trained]
 """Version -> a policy of the registry."""
-
-
-class _Case(NamedTuple):
-    """A decision, its signals, and what they came to when last read, by the standing that their sources had then."""
-
-    decision: Decision
-    signals: list[Signal]
-    reading: Reading
-    standing: int
 
 
 _NOTHING = read(())
@@ -58,7 +48,6 @@ class OnlineLearner:
         rules: RewardRules = RULES,
     ) -> None:
         self.decider = decider
-        self.memory = memory
         self.rules = rules
         self.standing = Standing()
         self._standings = 0  # how often it has changed
@@ -67,12 +56,12 @@ class OnlineLearner:
         self._proposed: dict[str, SourceChange] = {}
         self._recall = recall
         self._fetch = fetch
-        self._open: OrderedDict[str, _Case] = OrderedDict()
+        self._open = Cases(memory)
 
     def apply(self, event: Event, position: int) -> None:
         """Fold one event into the state. A duplicate signal, or one for a decision nobody knows, changes nothing."""
         if isinstance(event, Decision):
-            self._keep(_Case(event, [], _NOTHING, self._standings))
+            self._open.put(Case(event, [], _NOTHING, self._standings))
             self.decider.decided(event)
         elif isinstance(event, Signal):
             self._learn(event, position)
@@ -139,7 +128,7 @@ class OnlineLearner:
         """The error for a decision that is not there, or not for whoever asks."""
         return UnknownDecision(
             f"no decision {decision_id!r}: it was not made by this router, or was made without a log and "
-            f"more than {self.memory:,} decisions ago"
+            f"more than {self._open.memory:,} decisions ago"
         )
 
     def _learn(self, signal: Signal, position: int) -> None:
@@ -150,7 +139,7 @@ class OnlineLearner:
         if any(known.key == signal.key for known in signals):
             return
         kept = self._open.get(decision.id)
-        if kept is not None and kept.standing == self._standings:
+        if kept is not None and kept.reading is not None and kept.standing == self._standings:
             before = kept.reading
         else:
             before = read(signals, self.rules, self.standing)
@@ -158,7 +147,7 @@ class OnlineLearner:
         if signal.kind == "tool_valid":
             self.decider.called_tools(decision, signal.value >= 0.5)
         known = read(signals, self.rules, self.standing)
-        self._keep(_Case(decision, signals, known, self._standings))
+        self._open.put(Case(decision, signals, known, self._standings))
         self.decider.learn(decision, known.outcome, before.outcome, head=self._head(decision, position))
         self._latest_at = max(self._latest_at, signal.at)
         if known.opinions != before.opinions:
@@ -230,8 +219,3 @@ class OnlineLearner:
         self.standing.restore(state["standing"])
         self.sources.restore(state["sources"])
         self._latest_at = float(state["latest_at"])
-
-    def _keep(self, case: _Case) -> None:
-        self._open[case.decision.id] = case
-        if len(self._open) > self.memory:
-            self._open.popitem(last=False)
