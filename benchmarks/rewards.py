@@ -9,7 +9,8 @@ drift         A judge becomes more lenient half-way: by 0.15 to all, or by 0.3 t
               anchors are answers of. When is it found, and what does it cost? Beside the run without drift, and the
               run with drift and no guard.
 false_alarms  A steady judge, watched for long.
-sampling      10% of the traffic judged where the policy is unsure, 10% and 30% judged uniformly; and every answer.
+sampling      10% of the traffic judged where the policy is unsure, as many exploring as are judged; 10% and 30% judged
+              uniformly; and every answer.
 fusion        alpaca_eval's two judges: held-out judgements of both, predicted from one judge alone and from both fused;
               and the best that any fixed weight could have done.
 poison        One of forty-one clients praises the worst arm and damns all others, on every other request.
@@ -62,9 +63,11 @@ DRIFTS = {
     "to a family, no guard": (Drift(0.3, FAMILY), False),
 }
 SAMPLINGS = {
-    "10% by uncertainty": Sampling(lambda rounds: JudgeSampler(0.1, horizon=rounds)),
+    "10% by uncertainty": Sampling(lambda rounds: JudgeSampler(0.1, horizon=rounds), explored=0.1),
+    "10% by uncertainty, all explore": Sampling(lambda rounds: JudgeSampler(0.1, horizon=rounds)),
     "10% uniform": Sampling(lambda _: JudgeSampler(0.1, floor=1.0, ahead=0.0)),
     "30% uniform": Sampling(lambda _: JudgeSampler(0.3, floor=1.0, ahead=0.0)),
+    "30% uniform, 30% explore": Sampling(lambda _: JudgeSampler(0.3, floor=1.0, ahead=0.0), explored=0.3),
     "all": Sampling(lambda _: JudgeSampler(1.0)),
 }
 POISONS = {"honest": (False, True), "poisoned": (True, True), "poisoned, no limit": (True, False)}

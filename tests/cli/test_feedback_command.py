@@ -40,3 +40,8 @@ def test_a_file_is_imported_into_the_log_of_a_config(tmp_path: Path) -> None:
     assert "unknown signal kind 'star'; did you mean 'stars'?" in report["problems"][1]
     run = CliRunner().invoke(app, ["feedback", "import", str(config), str(file)])
     assert "3 rows: 0 taken, 1 duplicate, 1 for unknown decisions, 1 invalid" in run.output
+    assert run.exit_code == 0
+    file.write_text('{"id": "x"}')
+    run = CliRunner().invoke(app, ["feedback", "import", str(config), str(file)])
+    assert "1 rows: 0 taken" in run.output
+    assert run.exit_code == 1  # nothing of the file was feedback

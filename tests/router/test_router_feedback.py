@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,31 @@ def test_files_that_cannot_be_imported(tmp_path: Path) -> None:
         ):
             with pytest.raises(BadInput, match=says):
                 one.import_feedback(tmp_path / name)
+
+
+def test_times_are_unix_seconds_or_have_a_zone_and_are_not_of_the_future(tmp_path: Path) -> None:
+    moment = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
+    with router() as one:
+        decision = one.decide("hello").id
+        given = [
+            moment.timestamp(),
+            moment.isoformat(),
+            moment,
+            "2025-01-02T03:04:05",
+            "soon",
+            1.7e12,
+            -1.0,
+            True,
+            1e300,
+        ]
+        rows = [{"decision_id": decision, "kind": "copy", "event_id": str(i), "at": at} for i, at in enumerate(given)]
+        report = one.import_feedback(rows)
+        assert (report.taken, report.invalid) == (3, 6)
+        assert "row 6: at must be a time with its zone, or Unix time in seconds, at most a day" in report.problems[2]
+        assert {signal.at for signal in one._learner.case(decision, one._log.position + 1)[1]} == {moment.timestamp()}
+        columns = {"decision_id": [decision], "kind": ["copy"], "at": pa.array([moment])}
+        pq.write_table(pa.table(columns), tmp_path / "times.parquet")
+        assert one.import_feedback(tmp_path / "times.parquet").taken == 1
 
 
 def test_a_row_without_its_grade_is_left_out(tmp_path: Path) -> None:

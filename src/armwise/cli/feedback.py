@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from armwise.cli.common import Config, Json, console
+from armwise.learning import ImportReport
 from armwise.router import Router
 
 feedback = typer.Typer(name="feedback", help="Feedback that lives elsewhere.", no_args_is_help=True)
@@ -24,7 +25,13 @@ def import_(
         report = router.import_feedback(file, source=source)
     if as_json:
         print(json.dumps(report.as_dict()))
-        return
+    else:
+        _show(report)
+    if report.rows and not report.taken and not report.duplicate:
+        raise typer.Exit(1)  # a file of another kind, or of another log
+
+
+def _show(report: ImportReport) -> None:
     console.print(
         f"{report.rows:,} rows: {report.taken:,} taken, {report.duplicate:,} duplicate, "
         f"{report.unknown:,} for unknown decisions, {report.invalid:,} invalid"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ FIELDS = ("decision_id", "kind", "value", "source", "event_id", "at", "retracts"
 """What a row may hold. ``decision_id`` and ``kind`` it must."""
 
 _EXAMPLES = 10
+_CLOCKS_S = 86_400.0
+"""How far another's clock may be ahead."""
 
 
 @dataclass(slots=True)
@@ -103,11 +106,24 @@ def signal_of(row: Mapping[str, Any], rules: RewardRules, *, source: str, now: f
     if "event_id" not in given:
         content = json.dumps(given, sort_keys=True, default=str)
         given["event_id"] = f"import-{hashlib.sha256(content.encode()).hexdigest()[:24]}"
-    at = given.setdefault("at", now)
-    if isinstance(at, bool) or not isinstance(at, (int, float)) or not math.isfinite(at):
-        raise BadInput(f"at must be Unix time in seconds, got {at!r}")
+    given["at"] = _unix_time(given["at"], now) if "at" in given else now
     given["value"] = rules.value_of(given["kind"], given.get("value"))
     return Signal(**{"source": source, **given})
+
+
+def _unix_time(at: Any, now: float) -> float:
+    """When a row says that it happened. What lies in the future would hold back whatever is learned of its source."""
+    seconds = at
+    if isinstance(at, str):
+        with contextlib.suppress(ValueError):
+            at = datetime.fromisoformat(at)
+    if isinstance(at, datetime) and at.tzinfo is not None:
+        seconds = at.timestamp()
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0.0 <= seconds <= now + _CLOCKS_S:
+        raise BadInput(
+            f"at must be a time with its zone, or Unix time in seconds, at most a day from now; got {seconds!s}"
+        )
+    return float(seconds)
 
 
 def signals_of(

@@ -146,8 +146,8 @@ class Feedback(RollingOut):
     ) -> ImportReport:
         """Take in feedback that lives elsewhere: a JSONL or Parquet file, or rows.
 
-        A row has ``decision_id`` and ``kind``, and may have ``value``, ``source``, ``event_id``, ``at`` (Unix time) and
-        ``retracts``. What cannot be taken in is counted and left out; nothing is taken twice.
+        A row has ``decision_id`` and ``kind``, and may have ``value``, ``source``, ``event_id``, ``at`` (Unix time, or
+        a time with its zone) and ``retracts``. What cannot be taken in is counted and left out; nothing is taken twice.
 
         Raises:
             BadInput: if the file cannot be read.
