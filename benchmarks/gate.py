@@ -17,13 +17,13 @@ import json
 import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy.stats import beta
 
 from armwise.config.retrain import GuardSettings, RetrainSettings
-from armwise.offline import LoggedRows
+from armwise.offline import Candidate, LoggedRows
 from armwise.retraining.gate import decide
 from armwise.retraining.judgement import judge
 
@@ -130,10 +130,11 @@ def trial(seed: int, n: int, candidates: int, gain: float) -> tuple[bool, str]:
     tables = [no_better(rng, logging, x) for _ in range(candidates)]
     if gain:
         tables[int(rng.integers(candidates))] = better(logging, quality - 0.1 * cost / 1e-3, gain)
-    shelf = [Known(f"candidate {i}", table) for i, table in enumerate(tables)]
-    selection = judge(shelf, rows.take(slice(0, chosen)), level=settings.level)  # type: ignore[arg-type]
+    known = [Known(f"candidate {i}", table) for i, table in enumerate(tables)]
+    shelf = cast(list[Candidate], known)  # they have all of one that is asked for
+    selection = judge(shelf, rows.take(slice(0, chosen)), level=settings.level)
     winner = max(shelf, key=lambda one: selection.utility(one.name).value)
-    confirmation = judge([winner], rows.take(slice(chosen, n)), level=settings.level)  # type: ignore[list-item]
+    confirmation = judge([winner], rows.take(slice(chosen, n)), level=settings.level)
     guards = GuardSettings(spend=0.05) if gain else GuardSettings()
     verdict = decide(confirmation, winner.name, margin=settings.margin, guards=guards, least_rows=settings.least_rows)
     return verdict.promoted, verdict.reason

@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import json
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -84,17 +83,16 @@ def main() -> None:
     median: dict[str, Row] = {
         server: {key: float(np.median([one[key] for one in of])) for key in of[0]} for server, of in rows.items()
     }
-    told: dict[str, object] = {"median": median, "rounds": rows}
+    ratio: Row = {}
     if "litellm" in median:
-        ratio: Callable[[str], float] = lambda key: median["armwise"][key] / median["litellm"][key]  # noqa: E731
-        told["ratio"] = {key: ratio(key) for key in median["armwise"]}
+        ratio = {key: median["armwise"][key] / median["litellm"][key] for key in median["armwise"]}
     if options.json:
-        print(json.dumps(told))
+        print(json.dumps({"median": median, "rounds": rows, **({"ratio": ratio} if ratio else {})}))
         return
     print(f"{'':28}" + "".join(f"{server:>12}" for server in median) + f"{'ratio':>12}")
     for key in median["armwise"]:
         cells = "".join(f"{of[key]:12.2f}" for of in median.values())
-        print(f"{key:28}{cells}" + (f"{told['ratio'][key]:12.3f}" if "ratio" in told else ""))  # type: ignore[index]
+        print(f"{key:28}{cells}" + (f"{ratio[key]:12.3f}" if ratio else ""))
     if "litellm" not in median:
         print(f"no peer: {processes.PEERS / 'litellm'} is not there; make bench-gateway installs it")
 

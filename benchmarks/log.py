@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -170,8 +171,8 @@ def sqlite_json(directory: Path, distinct: list[Decision], count: int = 30_000) 
     return rate
 
 
-def _plain(value: object) -> object:
-    return value.tolist() if isinstance(value, np.ndarray) else sorted(value)  # type: ignore[call-overload]
+def _plain(value: Any) -> object:
+    return value.tolist() if isinstance(value, np.ndarray) else sorted(value)
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import yaml
@@ -18,6 +18,9 @@ ROOT = HERE.parents[1]
 PEERS = Path(os.environ.get("ARMWISE_PEERS", ROOT / ".venv-peers")) / "bin"
 """Where ``make bench-gateway`` installs the peers."""
 KEY = "sk-benchmark"
+
+Running = AbstractContextManager[int]
+"""A server that runs while its block does; gives its process id."""
 
 
 def free_port() -> int:
@@ -52,7 +55,7 @@ def running(command: Sequence[str | Path], port: int, *, env: dict[str, str], lo
             child.wait()
 
 
-def upstream(port: int, folder: Path, delay_ms: float = 0.0):  # type: ignore[no-untyped-def]  # @contextmanager's
+def upstream(port: int, folder: Path, delay_ms: float = 0.0) -> Running:
     """The mock upstream."""
     env = {"PYTHONPATH": str(ROOT / "benchmarks")}
     return running(
@@ -63,7 +66,7 @@ def upstream(port: int, folder: Path, delay_ms: float = 0.0):  # type: ignore[no
     )
 
 
-def armwise(port: int, upstream_port: int, folder: Path):  # type: ignore[no-untyped-def]
+def armwise(port: int, upstream_port: int, folder: Path) -> Running:
     """Our gateway: two models to decide between, a DuckDB log, one key."""
     base_url = f"http://127.0.0.1:{upstream_port}/v1"
     models = [
@@ -80,14 +83,14 @@ def armwise(port: int, upstream_port: int, folder: Path):  # type: ignore[no-unt
     return serve(path, port, folder)
 
 
-def serve(config: Path, port: int, folder: Path):  # type: ignore[no-untyped-def]
+def serve(config: Path, port: int, folder: Path) -> Running:
     """``armwise serve`` with a configuration."""
     env = {"BENCH_KEY": KEY, "PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, "-c", "from armwise.cli import main; main()", "serve", str(config)]
     return running(command, port, env=env, log=folder / "armwise.log")
 
 
-def litellm(port: int, upstream_port: int, folder: Path):  # type: ignore[no-untyped-def]
+def litellm(port: int, upstream_port: int, folder: Path) -> Running:
     """The LiteLLM proxy: the same two models under one name, one worker, one key, no database."""
     base = f"http://127.0.0.1:{upstream_port}/v1"
     params = [{"model": f"openai/{name}", "api_base": base, "api_key": "x"} for name in ("small", "large")]
@@ -99,7 +102,17 @@ def litellm(port: int, upstream_port: int, folder: Path):  # type: ignore[no-unt
     path = folder / "litellm.yaml"
     path.write_text(yaml.safe_dump(config))
     env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "LITELLM_TELEMETRY": "False"}
-    command = [PEERS / "litellm", "--config", path, "--port", str(port), "--host", "127.0.0.1", "--num_workers", "1"]
+    command = [
+        str(PEERS / "litellm"),
+        "--config",
+        str(path),
+        "--port",
+        str(port),
+        "--host",
+        "127.0.0.1",
+        "--num_workers",
+        "1",
+    ]
     return running(command, port, env=env, log=folder / "litellm.log")
 
 

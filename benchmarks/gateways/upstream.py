@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from typing import cast
 
 import uvloop
 
@@ -46,7 +47,7 @@ class Upstream(asyncio.Protocol):
     delay_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's is one in all but name
         self._buffer = b""
 
     def data_received(self, data: bytes) -> None:
@@ -61,9 +62,9 @@ class Upstream(asyncio.Protocol):
             stream = b'"stream":true' in body or b'"stream": true' in body
             answer = STREAMED if stream else WHOLE
             if self.delay_s:
-                asyncio.get_running_loop().call_later(self.delay_s, self._transport.write, answer)  # type: ignore[attr-defined]
+                asyncio.get_running_loop().call_later(self.delay_s, self._transport.write, answer)
             else:
-                self._transport.write(answer)  # type: ignore[attr-defined]
+                self._transport.write(answer)
 
 
 async def main(port: int, delay_ms: float = 0.0) -> None:
