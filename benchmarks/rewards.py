@@ -15,6 +15,7 @@ fusion        alpaca_eval's two judges: held-out judgements of both, predicted f
               and the best that any fixed weight could have done.
 poison        One of forty-one clients praises the worst arm and damns all others, on every other request.
 
+How 10% is best spent was chosen on the open models of mmlu_pro_extra_models, which are not reported here.
 Every finished run is kept in --cells (one line of JSON each), so an interrupted benchmark goes on where it stopped;
 delete the file when the code changes. Tables: ARMWISE_DATA, by default ../shared/data. Quality is in points, hundredths
 of the true score; brackets are 95% intervals over seeds (normal), of paired differences where a difference is shown.
@@ -63,7 +64,9 @@ DRIFTS = {
     "to a family, no guard": (Drift(0.3, FAMILY), False),
 }
 SAMPLINGS = {
-    "10% by uncertainty": Sampling(lambda rounds: JudgeSampler(0.1, horizon=rounds), explored=0.1),
+    "10% by uncertainty": Sampling(
+        lambda rounds: JudgeSampler(0.1, focus=2.0, floor=0.03, ahead=0.4, horizon=rounds), explored=0.1
+    ),
     "10% by uncertainty, all explore": Sampling(lambda rounds: JudgeSampler(0.1, horizon=rounds)),
     "10% uniform": Sampling(lambda _: JudgeSampler(0.1, floor=1.0, ahead=0.0)),
     "30% uniform": Sampling(lambda _: JudgeSampler(0.3, floor=1.0, ahead=0.0)),
