@@ -61,7 +61,7 @@ def test_a_kill_at_any_moment_loses_nothing_acknowledged(tmp_path: Path) -> None
             for i, event in enumerate(events[log.position:], 1):
                 log.append(event)
                 if i % {int(rng.integers(1, 60))} == 0:
-                    log.flush()
+                    log.{"secure" if life % 2 else "flush"}()
                     say(position=log.position)
             """,
             path,

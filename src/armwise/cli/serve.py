@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -47,4 +48,6 @@ def _run(gateway: Gateway, *, hint: bool = False) -> None:
     if hint:
         console.print(simulated.hint(url), highlight=False, markup=False, soft_wrap=True)
     write_journal()
+    gc.collect()
+    gc.freeze()  # what was loaded by now stays: no collection, while a request waits, need look at it again
     server.run(sockets=[listener])

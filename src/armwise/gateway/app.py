@@ -61,7 +61,7 @@ class Gateway:
         self.limits = Limits(self.settings)
         self.draining = False
         """Set while the gateway is being stopped: it is not ready then, but finishes what it has begun."""
-        self.durability = Durability(lambda: router.position, router.flush, self.settings.durable_within_s)
+        self.durability = Durability(lambda: router.position, router.secure, self.settings.durable_within_s)
         self.metrics = Metrics(router, self.limits, self.durability)
         self.observers: list[Observer] = [self.metrics.observe, Tracing(router, tracers).observe, journal, *observers]
         """See each exchange when it is over; more may be added."""

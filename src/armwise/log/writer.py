@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import TypeAlias
 
 from armwise.contracts import Event
@@ -135,10 +136,17 @@ class GroupWriter:
             logger.error("events are being LOST: %d wait for the log, and that is the bound", self._bound)
         return position
 
-    def pending(self) -> list[Numbered]:
-        """Events that are not known to be durable yet, in order."""
+    def pending(self, after: int = 0) -> list[Numbered]:
+        """Events above a position that are not known to be durable yet, in order."""
         with self._lock:
-            return [*self._batch, *self._queue]
+            if not after:
+                return [*self._batch, *self._queue]
+            batch = self._batch if self._batch and self._batch[-1][0] > after else ()
+            return [item for item in chain(batch, self._queue) if item[0] > after]
+
+    def relax(self, interval_s: float) -> None:
+        """Let events wait so long for others to share their commit: they are safe elsewhere meanwhile."""
+        self._interval_s = interval_s
 
     def flush(self, timeout: float | None = None) -> None:
         """Return when every event appended so far is durable.

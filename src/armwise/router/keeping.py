@@ -127,6 +127,15 @@ class Keeping:
         """
         self._log.flush(timeout)
 
+    def secure(self, timeout: float | None = None) -> None:
+        """Return when everything so far would survive a crash. As :meth:`flush`, but quicker where the log knows how.
+
+        Raises:
+            LogError: if it cannot be made so.
+        """
+        secure = getattr(self._log, "secure", self._log.flush)
+        secure(timeout)
+
     def snapshot(self) -> str | None:
         """Save what was learned, so that the next start need not replay the log. Returns its version.
 
