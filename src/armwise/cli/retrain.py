@@ -54,5 +54,10 @@ def _print(found: Retraining, path: Path | None) -> None:
     else:
         said = f"not promoted: {found.reason}"
     console.print(said, highlight=False, soft_wrap=True)
+    if found.no_tasks is not None:
+        console.print(f"no classifier of tasks: {found.no_tasks}", highlight=False, soft_wrap=True)
+    elif found.tasks is not None:
+        told = "learned" if found.tasks.passed else "not published"
+        console.print(f"classifier of tasks {told}: {found.tasks.reason}", highlight=False, soft_wrap=True)
     if path is not None:
         console.print(f"report: {path}", highlight=False)

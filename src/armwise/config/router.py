@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from armwise.config.base import Positive, PositiveInt, Settings
+from armwise.config.classifier import ClassifierSettings
 from armwise.config.fallback import FallbackSettings
 from armwise.config.gateway import GatewaySettings
 from armwise.config.judging import JudgingSettings
@@ -58,6 +59,8 @@ class RouterConfig(Settings):
     sensitivity: SensitivitySettings | None = None
     gateway: GatewaySettings = GatewaySettings()
     apprentice: ApprenticeSettings | None = None
+    classifier: ClassifierSettings | None = None
+    """Where it is set, ``armwise retrain`` learns which tasks callers name, and the router guesses them."""
     retrain: RetrainSettings = RetrainSettings()
     seed: int | None = None
 

@@ -21,7 +21,8 @@ from armwise.features import TextEncoder
 from armwise.log.events import arm_from_json
 from armwise.log.reading import Reading
 from armwise.offline import LoggedRows, read_blocks, read_rows, summary
-from armwise.registry import Registry
+from armwise.registry import Registry, save_tasks
+from armwise.retraining.classifying import TaskTraining, learn_tasks
 from armwise.retraining.gate import Check, Verdict, decide
 from armwise.retraining.judgement import Judgement, judge
 from armwise.retraining.source import cuts, open_source
@@ -44,6 +45,8 @@ class Retraining:
         version: of the winner's snapshot; None where nothing was published.
         change: what was promoted; None where nothing was.
         seconds: how long it took.
+        tasks: the classifier of tasks; None where none is asked for, or none could be learned.
+        no_tasks: why it could not.
     """
 
     settings: RetrainSettings
@@ -56,6 +59,8 @@ class Retraining:
     version: str | None
     change: RolloutChange | None
     seconds: float
+    tasks: TaskTraining | None = None
+    no_tasks: str | None = None
 
     @property
     def promoted(self) -> bool:
@@ -91,6 +96,9 @@ class Retraining:
             ],
             "data": self.data,
             "notes": list(self.confirmation.notes),
+            "tasks": {"passed": False, "reason": self.no_tasks}
+            if self.no_tasks is not None
+            else self.tasks and self.tasks.to_dict(),
             "seconds": self.seconds,
         }
 
@@ -139,6 +147,9 @@ def retrain(
         try:
             run = _Run(config, settings, given, version, say)
             verdict = run.verdict()
+            tasks, no_tasks = run.tasks()
+            if publish and tasks is not None and tasks.passed:
+                save_tasks(shelf.directory, tasks.classifier, version, tasks.to_dict())
             kept: str | None = None
             change: RolloutChange | None = None
             if publish and verdict.promoted:
@@ -167,6 +178,8 @@ def retrain(
         version=kept,
         change=change,
         seconds=time.monotonic() - started,
+        tasks=tasks,
+        no_tasks=no_tasks,
     )
 
 
@@ -177,6 +190,7 @@ class _Run:
         self, config: RouterConfig, settings: RetrainSettings, log: Reading, feature_version: str, say: Progress
     ) -> None:
         self.settings, self._log, self._feature_version, self._say = settings, log, feature_version, say
+        self._config = config
         about = summary(log, feature_version=feature_version)
         if about.decisions < 10:
             raise BadInput(f"{about.name} holds {about.decisions} decisions; too few to learn from and to judge by")
@@ -223,6 +237,18 @@ class _Run:
             guards=settings.guards,
             least_rows=settings.least_rows,
         )
+
+    def tasks(self) -> tuple[TaskTraining | None, str | None]:
+        """The classifier of tasks, where one is asked for; or why it cannot be learned, which stops nothing else."""
+        settings = self._config.classifier
+        if settings is None:
+            return None, None
+        names = TextEncoder.from_settings(self._config.features).names
+        try:
+            found = learn_tasks(self._log, names=names, feature_version=self._feature_version, settings=settings)
+        except BadInput as error:
+            return None, str(error)
+        return found, None
 
     def save(self, registry: Registry, parent: str, verdict: Verdict, by: str) -> str:
         """The winner, after it learned from what judged it; its version."""

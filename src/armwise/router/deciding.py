@@ -40,6 +40,8 @@ class Deciding(PoolKeeping):
         if self._ruled or request.route is not None:
             request = self._rules_and_routes.routed(request, self.arms)
         context = self._encode(request)
+        if self._labels is not None and request.task is None:
+            context = context._replace(task=self._labels.guess(context.vector))
         with self._lock:
             decider = self._decider
             if self._ruled:

@@ -25,6 +25,7 @@ from armwise.learning import Door, OnlineLearner
 from armwise.log import LogHealth
 from armwise.orchestration import Fallback
 from armwise.pacing import Objective
+from armwise.predictors.labels import LabelClassifier
 from armwise.providers.blocking import BackgroundLoop
 from armwise.providers.client import ProviderClient
 from armwise.registry import Registry, SnapshotStore, Watch
@@ -57,6 +58,7 @@ class Keeping:
     _rules: RewardRules
     _door: Door
     _rules_and_routes: Rules
+    _labels: LabelClassifier | None
     _ruled: bool
     _sessions: SessionRules
     _disabled: frozenset[str]

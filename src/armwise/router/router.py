@@ -32,9 +32,10 @@ from armwise.orchestration import Fallback
 from armwise.pacing import Objective, make_pacer
 from armwise.policies import make_policy
 from armwise.predictors import DifficultyModel
+from armwise.predictors.labels import LabelClassifier
 from armwise.providers.blocking import BackgroundLoop
 from armwise.providers.client import ProviderClient
-from armwise.registry import Registry, SnapshotStore, Watch, registry_directory
+from armwise.registry import Registry, SnapshotStore, Watch, load_tasks, registry_directory
 from armwise.rewards import RULES, RewardRules
 from armwise.rollout import Trained
 from armwise.router.answering import Answering
@@ -74,6 +75,8 @@ class Router(Answering, Budgeting):
         apprentice: the present fixed rule, which a new installation imitates at first: task -> arm, ``""`` for every
             other task.
         apprentice_share: of each draw that the policy has from the beginning.
+        classifier: guesses the task of requests whose callers name none; True takes the one that ``armwise retrain``
+            learned from callers' labels and keeps in the registry, where there is one.
         detector: raises the sensitivity of requests by what their text shows; by default nothing is searched.
         rewards: how signals become rewards; by default :data:`armwise.rewards.RULES`.
         judging: makes the bench of judges for this router; by default there is none.
@@ -109,6 +112,7 @@ class Router(Answering, Budgeting):
         rewards: RewardRules | None = None,
         judging: Callable[[Router], Bench] | None = None,
         detector: Detector | None = None,
+        classifier: LabelClassifier | bool = False,
     ) -> None:
         pool = priced_pool(models, arms)
         self.objective = objective or Objective.tradeoff()
@@ -138,6 +142,7 @@ class Router(Answering, Budgeting):
         if registry is None and self._snapshots is not None:
             registry = registry_directory(str(log))
         self.registry = Registry(registry) if isinstance(registry, (str, Path)) else registry
+        self._labels: LabelClassifier | None = None
         self._fetched: Trained | None = None
         self._watch: Watch | None = None
         self._snapshot_every = snapshot_every
@@ -150,6 +155,10 @@ class Router(Answering, Budgeting):
         self.judging: Bench | None = None
         """The judges at work, where there are any."""
         try:
+            if not isinstance(classifier, bool):
+                self._labels = classifier
+            elif classifier and self.registry is not None:
+                self._labels = load_tasks(self.registry.directory, self.encoder.version)
             self._rebuild()
             self._reconcile(pool)
             self._reconcile_budgets(self.objective.all_budgets)
@@ -202,6 +211,7 @@ class Router(Answering, Budgeting):
             "rewards": config.rewards.record(),
             "judging": bench_of(config.judging, os.environ),
             "detector": config.sensitivity.record() if config.sensitivity is not None else None,
+            "classifier": config.classifier is not None,
         }
         if "encoder" not in overrides:
             arguments["encoder"] = TextEncoder.from_settings(config.features)
