@@ -310,7 +310,7 @@ def report(results: Sequence[dict[str, Any]]) -> Iterator[str]:
                 yield f"{_text(row['lands_at'], 2)}% and saves {_text(row['saved_whole'])}% over the whole run; "
                 yield f"{_text(row['lands_at_half'], 2)}% and {_text(row['saved_half'])}% over the second half."
         yield "\nQuality minus hull at the spend had, points, whole run, by budget (share of the way from the cheapest"
-        yield "corner of the hull to the best arm):\n"
+        yield "corner of the hull to the best arm; LinUCB and LinTS know none and stand by cost weight, low to high):\n"
         yield "| | " + " | ".join(f"{share:g}" for share in SHARES) + " | mean |"
         yield "|---" * (len(SHARES) + 2) + "|"
         for row in result["methods"]:
