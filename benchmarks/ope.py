@@ -31,7 +31,10 @@ import time
 import types
 from pathlib import Path
 
-import numpy as np
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")  # small matrices: more threads only wait for each other
+
+import numpy as np  # noqa: E402 - reads the two when it is imported
 
 DATA = Path(os.environ.get("ARMWISE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 MEAN_ESTIMATORS = ("ips", "dr")
@@ -64,16 +67,24 @@ COST_WEIGHT = 0.06
 """Points of quality per mean cost of the dearest arm: enough that the policies send prompts to more than one arm."""
 
 
-def trained(features, scores, costs, lessons, seed):
-    """The default policy and its greedy arm on every prompt, after ``lessons`` uniformly explored ones."""
-    from armwise.contracts import Arm, Experience, Model
+def untrained(features, arms, **settings):
+    """The default policy before its first lesson, and the vectors that it sees."""
+    from armwise.contracts import Arm, Model
     from armwise.policies import make_policy
 
-    n, k = scores.shape
-    vectors = np.column_stack([np.ones(n), features]).astype(np.float32).astype(float)
-    policy = make_policy("thompson", vectors.shape[1])
-    for a in range(k):
+    vectors = np.column_stack([np.ones(len(features)), features]).astype(np.float32).astype(float)
+    policy = make_policy("thompson", vectors.shape[1], **settings)
+    for a in range(arms):
         policy.add_arm(Arm(f"m{a}", models=(Model(f"m{a}", input_usd_per_mtok=1.0, output_usd_per_mtok=1.0),)))
+    return policy, vectors
+
+
+def trained(features, scores, costs, lessons, seed):
+    """The default policy and its greedy arm on every prompt, after ``lessons`` uniformly explored ones."""
+    from armwise.contracts import Experience
+
+    n, k = scores.shape
+    policy, vectors = untrained(features, k)
     rng = np.random.default_rng(seed)
     for i in rng.integers(0, n, lessons):
         slot = int(rng.integers(k))
@@ -84,6 +95,22 @@ def trained(features, scores, costs, lessons, seed):
     greedy = np.array([choice.quality for choice in choices]) - penalties
     greedy = greedy.argmax(axis=1)
     return probabilities / probabilities.sum(axis=1, keepdims=True), greedy
+
+
+def learning(features, scores, costs, rows, rng):
+    """Arms and probabilities [n, K] of the default policy that logs these rows and learns from each at once."""
+    from armwise.contracts import Experience
+
+    n, k = len(rows), scores.shape[1]
+    policy, vectors = untrained(features, k, floor=0.02)
+    slots, penalties, uniform = np.arange(k), COST_WEIGHT * costs, rng.random(n)
+    arms, table = np.empty(n, dtype=int), np.empty((n, k))
+    for i, x in enumerate(rows):
+        p = policy.choose(vectors[x], slots, penalties[x], seed=0).probabilities
+        table[i] = p / p.sum()
+        arm = arms[i] = min(int(np.searchsorted(table[i].cumsum(), uniform[i], side="right")), k - 1)
+        policy.learn(Experience(vectors[x], arm, float(scores[x, arm]), float(table[i, arm])))
+    return arms, table
 
 
 def policies(features, scores, costs):
@@ -98,6 +125,7 @@ def policies(features, scores, costs):
     uniform = np.full(scores.shape, 1.0 / k)
     behaviours = {"uniform": uniform, "epsilon-greedy 0.2": 0.8 * np.eye(k)[greedy] + 0.2 / k, "default": default}
     behaviours["default, 2% floor"] = 0.98 * default + 0.02 / k
+    behaviours["default, 2% floor, learning"] = lambda rows, rng: learning(features, scores, costs, rows, rng)
     return behaviours, {"greedy": np.eye(k)[later_greedy], "default": later}
 
 
@@ -106,25 +134,27 @@ def policies(features, scores, costs):
 
 def coverage(args):
     from armwise.evaluation import ESTIMATORS, TargetPolicy, confidence_sequence, cross_fit, evaluate
+    from armwise.evaluation.intervals import normal_radius
     from armwise.evaluation.intervals.betting import LOG_PRIOR, STAKES
     from armwise.evaluation.outcome_models import RidgeOutcome
 
     scores, features, arms, costs = load_world()
     behaviours, targets = policies(features, scores, costs)
     truth = {name: float((table * scores).sum(axis=1).mean()) for name, table in targets.items()}
-    for kind, tables in (("logging", behaviours), ("target", targets)):
+    fixed = {name: table for name, table in behaviours.items() if not callable(table)}
+    for kind, tables in (("logging", fixed), ("target", targets)):
         for name, table in tables.items():
             shares = sorted(zip(table.mean(axis=0), arms, strict=True), reverse=True)
             mix = ", ".join(f"{arm} {share:.0%}" for share, arm in shares if share >= 0.01)
             print(f"{kind} {name}: {mix}")
-    print(f"truth: {truth}; logged value: { {b: float((t * scores).sum(1).mean()) for b, t in behaviours.items()} }")
+    print(f"truth: {truth}; logged value: { {b: float((t * scores).sum(1).mean()) for b, t in fixed.items()} }")
     out = []
     for behaviour, logging in behaviours.items():
         if args.behaviour not in (None, behaviour):
             continue
         found: dict[tuple[str, str], list] = {}
         anytime: dict[tuple[str, str], list] = {}
-        verdicts: dict[str, list] = {name: [] for name in targets}
+        verdicts: dict[str, dict[str, list]] = {"dr_os": {}, "dr": {}}
         with tempfile.TemporaryDirectory() as folder:
             for seed in range(args.replications):
                 feedback, rows = draw(scores, features, arms, logging, args.rows, seed)
@@ -144,14 +174,14 @@ def coverage(args):
                     )
                     for target in targets:
                         e = result.estimate(target)
-                        half = 1.959964 * e.standard_error + float(
-                            result.bias_allowance[result.policies.index(target), 0]
-                        )
+                        at = result.policies.index(target)
+                        centre = result.centre[at, 0]
+                        half = normal_radius(np.array(e.standard_error), 0.95, result.bias_allowance[at, 0])
                         found.setdefault((target, name), []).append(
-                            (e.value, e.value - half, e.value + half, e.lower, e.upper)
+                            (e.value, centre - half, centre + half, e.lower, e.upper)
                         )
-                        if name == "dr":
-                            verdicts[target].append(result.verdict(target).status)
+                        if name in verdicts:
+                            verdicts[name].setdefault(target, []).append(result.verdict(target).status)
                 for t, target in enumerate(chosen):
                     w = target.of_arm(feedback.arm) / feedback.propensity
                     r, v = feedback.outcomes["quality"], truth[target.name]
@@ -181,9 +211,10 @@ def coverage(args):
                     print(f"  {behaviour}: {seed + 1} of {args.replications}", file=sys.stderr, flush=True)
             peer = run_obp(args.obp, ["--folder", folder], seeds=args.obp_replications) if args.obp else {}
         print(f"\n### logged by {behaviour}, {args.rows} rows, {args.replications} runs")
-        for target, seen in verdicts.items():
-            counts = {status: seen.count(status) for status in ("answerable", "warning", "refused")}
-            print(f"verdict on {target}: " + ", ".join(f"{status} {count}" for status, count in counts.items()))
+        for name, seen in verdicts.items():
+            for target, those in seen.items():
+                counts = ", ".join(f"{status} {those.count(status)}" for status in ("answerable", "warning", "refused"))
+                print(f"verdict on {target} by {name}: {counts}")
         print(
             "\n| target | estimator | bias | RMSE | width | normal covers | bootstrap covers | obp width / covers |\n"
             "|---|---|---|---|---|---|---|---|"
@@ -231,9 +262,12 @@ def draw(scores, features, arms, logging, n, seed):
 
     rng = np.random.default_rng([seed, 0])
     rows = rng.integers(0, len(scores), n)
-    p = logging[rows]
-    edges = p.cumsum(axis=1)
-    arm = (rng.random(n)[:, None] * edges[:, -1:] > edges).sum(axis=1)
+    if callable(logging):
+        arm, p = logging(rows, rng)
+    else:
+        p = logging[rows]
+        edges = p.cumsum(axis=1)
+        arm = (rng.random(n)[:, None] * edges[:, -1:] > edges).sum(axis=1)
     feedback = LoggedFeedback(
         arms=arms,
         arm=arm,

@@ -12,7 +12,7 @@ from armwise.evaluation.feedback import Floats, LoggedFeedback
 from armwise.evaluation.observed import Observed, one_outcome
 from armwise.evaluation.outcome_models import OutcomeModel, OutcomePredictions, cross_fit, outcome_model_named
 from armwise.evaluation.result import Evaluation
-from armwise.evaluation.slope import tune
+from armwise.evaluation.slope import Tail, Tuning, tune
 from armwise.evaluation.streaming import StreamingEvaluation
 from armwise.evaluation.targets import TargetPolicy, Targets, as_targets
 
@@ -87,8 +87,7 @@ def evaluate(
         weight_bound=bounds,
         thresholds=thresholds or Thresholds(),
         force=force,
-        tuned={cell: threshold for cell, (threshold, _) in tuned.items()},
-        bias_allowance={cell: allowance for cell, (_, allowance) in tuned.items()},
+        tuned=tuned,
         rng=rng,
     )
     for start in range(0, feedback.n, _BLOCK):
@@ -133,13 +132,7 @@ def _weight_bounds(feedback: LoggedFeedback, targets: tuple[TargetPolicy, ...]) 
             largest = 0.0
             for start in range(0, feedback.n, _BLOCK):
                 cut = slice(start, start + _BLOCK)
-                p = table[cut]
-                if target.probabilities is None:
-                    at = p[np.arange(len(p)), np.asarray(target.chosen)[cut]]
-                    ratio = np.divide(1.0, at, out=np.zeros_like(at), where=at > 0)
-                else:
-                    ratio = np.divide(target.probabilities[cut], p, out=np.zeros_like(p), where=p > 0)
-                largest = max(largest, float(ratio.max()))
+                largest = max(largest, float(target.rows(start, start + _BLOCK).weights(table[cut]).max()))
             made[target.name] = largest
         elif floor is not None:
             made[target.name] = 1.0 / floor
@@ -151,10 +144,11 @@ def _tune(
     targets: tuple[TargetPolicy, ...],
     rule: Tunable,
     predictions: OutcomePredictions | None,
-) -> dict[tuple[str, str], tuple[float, float]]:
-    """(target, outcome) -> threshold, allowance for its bias."""
+) -> dict[tuple[str, str], Tuning]:
+    """(target, outcome) -> thresholds."""
     observed = Observed.of(feedback)
-    chosen: dict[tuple[str, str], tuple[float, float]] = {}
+    chosen: dict[tuple[str, str], Tuning] = {}
+    table = feedback.logging_probabilities
     for t, target in enumerate(targets):
         weight: Floats = target.of_arm(feedback.arm) / feedback.propensity
         logged = None if predictions is None else predictions.logged[:, min(t, predictions.logged.shape[1] - 1)]
@@ -165,6 +159,7 @@ def _tune(
             logged=logged,
             direct=None if predictions is None else predictions.direct[:, t],
         )
+        tail = Tail(weight=weight) if table is None else Tail(weight=target.weights(table), probability=table)
         for j, name in enumerate(feedback.outcomes):
-            chosen[target.name, name] = tune(rule, one_outcome(rows, j))
+            chosen[target.name, name] = tune(rule, one_outcome(rows, j), tail)
     return chosen

@@ -8,7 +8,8 @@ import numpy as np
 
 from armwise.errors import BadInput, UnknownName, unknown
 from armwise.evaluation.diagnostics import CalibrationTest, Diagnosis, Verdict
-from armwise.evaluation.feedback import LOGGING, Floats
+from armwise.evaluation.feedback import LOGGING, Bools, Floats
+from armwise.evaluation.intervals.bootstrap import percentile_bounds
 from armwise.evaluation.intervals.normal import normal_radius
 
 
@@ -46,9 +47,11 @@ class Evaluation:
         policies: target names and "logging".
         outcomes: outcome names.
         value, lower, upper: [T + 1, m].
-        covariance: [cells, cells] of the estimates.
+        centre: [T + 1, m], what intervals lie around: the value, or where a threshold was chosen that of the least
+            shrunk one which the log can answer for.
+        covariance: [cells, cells] of the centres; from the logged distributions where the log carries them.
         thresholds: (policy, outcome) -> the threshold used, for estimators that have one.
-        bias_allowance: [T + 1, m], how much of each half-width allows for the bias of a threshold chosen here.
+        bias_allowance: [T + 1, m], how far a centre may be off by what its threshold leaves out.
         diagnosis: target name -> what was measured, and its verdict.
         calibration: the test of the logged propensities, when the whole distributions were logged.
     """
@@ -61,6 +64,7 @@ class Evaluation:
     policies: tuple[str, ...]
     outcomes: tuple[str, ...]
     value: Floats
+    centre: Floats
     lower: Floats
     upper: Floats
     covariance: Floats
@@ -69,6 +73,7 @@ class Evaluation:
     calibration: CalibrationTest | None = None
     thresholds: Mapping[tuple[str, str], float] = field(default_factory=dict)
     _replicates: Floats | None = field(default=None, repr=False)
+    _sampled: Floats | None = field(default=None, repr=False)
     _against_logging: Floats | None = field(default=None, repr=False)
 
     def estimate(self, policy: str, outcome: str | None = None) -> Estimate:
@@ -81,7 +86,7 @@ class Evaluation:
         cell = t * len(self.outcomes) + j
         return Estimate(
             value=float(self.value[t, j]),
-            standard_error=float(np.sqrt(self.covariance[cell, cell])),
+            standard_error=float(np.sqrt(max(self.covariance[cell, cell], 0.0))),
             lower=float(self.lower[t, j]),
             upper=float(self.upper[t, j]),
             level=self.level,
@@ -200,24 +205,30 @@ class Evaluation:
     def _linear(self, weights: Floats, *, asymptotic: bool = False) -> Estimate:
         used = weights != 0
         value = float(weights[used] @ self.value.ravel()[used])
-        error = float(np.sqrt(max(weights[used] @ self.covariance[np.ix_(used, used)] @ weights[used], 0.0)))
-        if self._replicates is not None and not asymptotic:
-            tail = (1.0 - self.level) / 2
-            lower, upper = np.quantile(self._replicates[:, used] @ weights[used], [tail, 1.0 - tail])
-            if np.isnan(value):
-                lower = upper = np.nan
+        centre = float(weights[used] @ self.centre.ravel()[used])
+        bias = float(np.abs(weights) @ self.bias_allowance.ravel())
+        error = _error(self.covariance, weights, used)
+        if self._replicates is not None and self._sampled is not None and not asymptotic:
+            mixed, spread = self._replicates[:, used] @ weights[used], _error(self._sampled, weights, used)
+            bounds = percentile_bounds(mixed, np.array(centre), spread, error, np.array(bias), self.level)
+            lower, upper = float(bounds[0]), float(bounds[1])
         else:
-            radius = normal_radius(np.array(error), self.level)
-            lower, upper = value - radius, value + radius
-        slack = float(np.abs(weights) @ self.bias_allowance.ravel())
+            radius = float(normal_radius(error, self.level, bias))
+            lower, upper = centre - radius, centre + radius
         return Estimate(
             value=value,
-            standard_error=error if np.isfinite(value) else float("nan"),
-            lower=float(lower) - slack,
-            upper=float(upper) + slack,
+            standard_error=float(error) if np.isfinite(value) else float("nan"),
+            lower=lower,
+            upper=upper,
             level=self.level,
             guarantee="asymptotic" if asymptotic else self.guarantee,
         )
+
+
+def _error(covariance: Floats, weights: Floats, used: Bools) -> Floats:
+    """Standard error of a linear combination of cells."""
+    variance = float(weights[used] @ covariance[np.ix_(used, used)] @ weights[used])
+    return np.asarray(np.sqrt(max(variance, 0.0)))
 
 
 def _plain(record: Any) -> dict[str, Any]:

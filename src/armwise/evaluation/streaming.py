@@ -7,6 +7,7 @@ import numpy as np
 
 from armwise.errors import BadInput, UnknownName, unknown
 from armwise.evaluation.bounded import BoundedTerms
+from armwise.evaluation.design import DesignMoments
 from armwise.evaluation.diagnostics import (
     Diagnosis,
     OverlapSums,
@@ -16,14 +17,23 @@ from armwise.evaluation.diagnostics import (
     judge,
 )
 from armwise.evaluation.diagnostics.overlap import CERTAIN
-from armwise.evaluation.estimators import Estimator, OnPolicy, Rows, Terms, Tunable, estimator_named
-from armwise.evaluation.feedback import LOGGING, Floats, LoggedFeedback
-from armwise.evaluation.intervals import INTERVALS, bootstrap_replicates, empirical_bernstein_radius, normal_radius
+from armwise.evaluation.estimators import DirectMethod, Estimator, OnPolicy, Rows, Terms, Tunable, estimator_named
+from armwise.evaluation.feedback import LOGGING, Floats, Ints, LoggedFeedback
+from armwise.evaluation.intervals import (
+    INTERVALS,
+    bootstrap_replicates,
+    empirical_bernstein_radius,
+    normal_radius,
+    percentile_bounds,
+)
 from armwise.evaluation.moments import Layout, Moments
 from armwise.evaluation.observed import Observed, one_outcome
 from armwise.evaluation.outcome_models import OutcomePredictions
 from armwise.evaluation.result import Evaluation
+from armwise.evaluation.slope import Tuning
 from armwise.evaluation.targets import TargetPolicy, Targets, as_targets
+
+_DESIGN_BLOCK = 1 << 13
 
 
 @dataclass(kw_only=True)
@@ -41,8 +51,7 @@ class StreamingEvaluation:
             seen, when not given.
         thresholds: where warnings and refusals begin.
         force: give estimates even where the verdict refuses them.
-        tuned: (target, outcome) -> threshold, overriding the estimator's own.
-        bias_allowance: (target, outcome) -> how far asymptotic intervals are widened on either side.
+        tuned: (target, outcome) -> thresholds, overriding the estimator's own.
     """
 
     estimator: str | Estimator = "snips"
@@ -51,8 +60,7 @@ class StreamingEvaluation:
     weight_bound: Mapping[str, float] = field(default_factory=dict)
     thresholds: Thresholds = field(default_factory=Thresholds)
     force: bool = False
-    tuned: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    bias_allowance: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    tuned: Mapping[tuple[str, str], Tuning] = field(default_factory=dict)
     rng: np.random.Generator | None = None
     _rule: Estimator = field(init=False, repr=False)
     _state: "_State | None" = field(default=None, init=False, repr=False)
@@ -118,12 +126,14 @@ class StreamingEvaluation:
         for t, target in enumerate([*targets, None]):
             weight = np.ones(feedback.n) if target is None else target.of_arm(feedback.arm) / feedback.propensity
             if target is not None:
-                state.weights_of(target.name, outcomes, weight, observed, feedback)
+                state.weights_of(target.name, outcomes, weight, self._rules(target.name, outcomes), observed, feedback)
                 state.overlap[target.name].add(feedback, target, weight)
                 state.agreement[target.name] += float(weight @ feedback.propensity)
             rows = self._rows(t, target, weight, observed, predictions)
             name = LOGGING if target is None else target.name
-            builder.add_target(self._terms(name, rows, outcomes), len(outcomes))
+            kinds = [builder.kind(t, rule, weight) for rule in self._rules(name, outcomes)]
+            state.kind_of.update({(name, j): kind for j, kind in zip(outcomes, kinds, strict=True)})
+            builder.add_target(self._terms(name, rows, outcomes), kinds, whole=target is None)
             if self.interval in ("betting", "empirical_bernstein"):
                 state.bounded.setdefault(name, BoundedTerms(outcomes=outcomes)).add(
                     rows, self._rule_of(name), feedback, keep=self.interval == "betting"
@@ -136,9 +146,21 @@ class StreamingEvaluation:
                 "blocks disagree on which outcomes are censored; give observation_probability on every block"
             )
         state.moments.add(builder.matrix(feedback.n))
+        if feedback.logging_probabilities is not None:
+            if state.design is None:
+                state.design = DesignMoments(arms=len(feedback.arms), group=builder.groups())
+            _add_design(state.design, builder, feedback, targets)
 
     def _rule_of(self, name: str) -> Estimator:
         return OnPolicy(anytime_form=True) if name == LOGGING else self._rule
+
+    def _rules(self, name: str, outcomes: tuple[str, ...]) -> list[Estimator]:
+        """Whose weights the interval of each outcome stands on."""
+        if name == LOGGING:
+            return [OnPolicy()] * len(outcomes)
+        if self.tuned and isinstance(self._rule, Tunable):
+            return [self._rule.at(self.tuned[name, j].reference) for j in outcomes]
+        return [self._rule] * len(outcomes)
 
     def _rows(
         self,
@@ -174,7 +196,7 @@ class StreamingEvaluation:
             return OnPolicy(anytime_form=self.interval in ("betting", "empirical_bernstein")).terms(rows)
         if not self.tuned or not isinstance(self._rule, Tunable):
             return self._rule.terms(rows)
-        parts = [self._rule.at(self.tuned[name, j]).terms(one_outcome(rows, i)) for i, j in enumerate(outcomes)]
+        parts = [rule.terms(one_outcome(rows, i)) for i, rule in enumerate(self._rules(name, outcomes))]
         directs = [part.direct for part in parts if part.direct is not None]
         return Terms(
             weighted=np.hstack([part.weighted for part in parts]), direct=np.hstack(directs) if directs else None
@@ -191,33 +213,44 @@ class StreamingEvaluation:
             raise BadInput("no rows were given; the log is empty")
         policies = (*state.targets, LOGGING)
         shape = (len(policies), len(state.outcomes))
-        value = state.layout.values(state.moments.mean).reshape(shape)
+        centre = state.layout.values(state.moments.mean).reshape(shape)
         jacobian = state.layout.gradient(state.moments.mean)
-        covariance = jacobian @ state.moments.covariance @ jacobian.T / state.rows
+        sampled = jacobian @ state.moments.covariance @ jacobian.T / state.rows
+        covariance = sampled
+        if state.whole and not self._rule.randomised:
+            covariance = sampled + jacobian @ state.whole.correction() @ jacobian.T / state.rows
         error = np.sqrt(np.maximum(np.diag(covariance), 0.0)).reshape(shape)
         replicates = against = None
         guarantee = "asymptotic"
         if isinstance(self._rule, Tunable):
-            guarantee += ", widened for the threshold's bias" if self.bias_allowance else ", threshold's bias left out"
-        slack = np.array([[self.bias_allowance.get((t, j), 0.0) for j in state.outcomes] for t in policies])
+            guarantee += ", widened for the threshold's bias" if self.tuned else ", threshold's bias left out"
+        bias, shift = np.zeros(shape), np.zeros(shape)
+        for (name, j), tuning in self.tuned.items():
+            cell = policies.index(name), state.outcomes.index(j)
+            bias[cell] = tuning.bias(float(error[cell]), float(normal_radius(np.array(1.0), self.level)))
+            shift[cell] = tuning.shift
+        value = centre + shift
         if self.interval == "bootstrap":
             if self.rng is None:
                 raise BadInput("the bootstrap draws at random; pass rng=numpy.random.default_rng(seed)")
             replicates = bootstrap_replicates(state.moments, state.layout, resamples, self.rng)
-            tail = (1.0 - self.level) / 2
-            lower, upper = np.nanquantile(replicates, [tail, 1.0 - tail], axis=0).reshape(2, *shape)
-            lower, upper = lower - slack, upper + slack
+            spread = np.sqrt(np.maximum(np.diag(sampled), 0.0))
+            bounds = percentile_bounds(replicates, centre.ravel(), spread, error.ravel(), bias.ravel(), self.level)
+            lower, upper = (bound.reshape(shape) for bound in bounds)
         elif self.interval == "normal":
-            radius = normal_radius(error, self.level) + slack
-            lower, upper = value - radius, value + radius
+            radius = normal_radius(error, self.level, bias)
+            lower, upper = centre - radius, centre + radius
         else:
-            lower, upper, against, exact = self._finite_sample(state, value, error, covariance)
+            lower, upper, against, exact = self._finite_sample(state, value, sampled)
             guarantee = "anytime" if self.interval == "betting" else "finite sample"
             guarantee += "" if exact else ", weight bound read off the data"
-        diagnosis = state.diagnose(self.thresholds)
+        left_out = {cell: tuning.lost for cell, tuning in self.tuned.items()}
+        if isinstance(self._rule, DirectMethod):
+            left_out = {(t, j): 1.0 for t in state.targets for j in state.outcomes}
+        diagnosis = state.diagnose(self.thresholds, left_out)
         for t, name in enumerate(state.targets):
             if diagnosis[name].verdict.status == "refused" and not self.force:
-                value[t] = lower[t] = upper[t] = np.nan
+                value[t] = centre[t] = lower[t] = upper[t] = np.nan
                 if against is not None:
                     against[t] = np.nan
         return Evaluation(
@@ -229,27 +262,28 @@ class StreamingEvaluation:
             policies=policies,
             outcomes=state.outcomes,
             value=value,
+            centre=centre,
             lower=lower,
             upper=upper,
             covariance=covariance,
             diagnosis=diagnosis,
             calibration=state.calibration.test() if state.calibration else None,
             thresholds=self._used_thresholds(state),
-            bias_allowance=slack,
+            bias_allowance=bias,
             _replicates=replicates,
+            _sampled=sampled,
             _against_logging=against,
         )
 
     def _used_thresholds(self, state: "_State") -> dict[tuple[str, str], float]:
         if not isinstance(self._rule, Tunable):
             return {}
+        if self.tuned:
+            return {cell: tuning.threshold for cell, tuning in self.tuned.items()}
         own = self._rule.threshold
-        cells = {(t, j): self.tuned.get((t, j), own) for t in state.targets for j in state.outcomes}
-        return {cell: float(threshold) for cell, threshold in cells.items() if threshold is not None}
+        return {(t, j): float(own) for t in state.targets for j in state.outcomes if own is not None}
 
-    def _finite_sample(
-        self, state: "_State", value: Floats, error: Floats, covariance: Floats
-    ) -> tuple[Floats, Floats, Floats, bool]:
+    def _finite_sample(self, state: "_State", value: Floats, covariance: Floats) -> tuple[Floats, Floats, Floats, bool]:
         lower, upper = np.empty_like(value), np.empty_like(value)
         against = np.zeros((*value.shape, 2))
         ours = state.bounded[LOGGING]
@@ -261,9 +295,9 @@ class StreamingEvaluation:
                     lower[t, j], upper[t, j] = terms.bounds(j, self.level)
                     against[t, j] = terms.difference_bounds(ours, j, self.level)
                 else:
-                    radius = empirical_bernstein_radius(n * error[t, j] ** 2, terms.span(j), n, self.level)
-                    lower[t, j], upper[t, j] = value[t, j] - radius, value[t, j] + radius
                     a, b = t * m + j, (value.shape[0] - 1) * m + j
+                    radius = empirical_bernstein_radius(n * covariance[a, a], terms.span(j), n, self.level)
+                    lower[t, j], upper[t, j] = value[t, j] - radius, value[t, j] + radius
                     spread = n * (covariance[a, a] + covariance[b, b] - 2 * covariance[a, b])
                     radius = empirical_bernstein_radius(
                         np.maximum(spread, 0.0), terms.span(j) + ours.span(j), n, self.level
@@ -275,33 +309,56 @@ class StreamingEvaluation:
 
 @dataclass(kw_only=True)
 class _Columns:
-    """Collects the columns of a block and remembers which make which cell."""
+    """Collects the columns of a block and remembers which make which cell, and what of them the draw decides.
+
+    A kind is one target's weights under one rule: index of the target, rule, weights at the drawn arms.
+    """
 
     columns: list[Floats] = field(default_factory=list)
+    drawn: list[Floats | None] = field(default_factory=list)
+    kinds: list[tuple[int, Estimator, Floats]] = field(default_factory=list)
+    _kind_of: list[int] = field(default_factory=list)
     weighted: list[int] = field(default_factory=list)
     direct: list[int] = field(default_factory=list)
     normaliser: list[int] = field(default_factory=list)
 
-    def add_target(self, terms: Terms, outcomes: int) -> None:
+    def kind(self, t: int, rule: Estimator, weight: Floats) -> int:
+        """The index of a kind, made where it is new."""
+        for i, (target, known, _) in enumerate(self.kinds):
+            if target == t and known == rule:
+                return i
+        self.kinds.append((t, rule, rule.weigh(weight)))
+        return len(self.kinds) - 1
+
+    def groups(self) -> Ints:
+        """[p], the kind of each column."""
+        return np.array(self._kind_of, dtype=np.intp)
+
+    def add_target(self, terms: Terms, kinds: list[int], *, whole: bool) -> None:
+        """Add the terms of a target; ``whole`` where the draw decides its direct part too."""
         shared = -1
-        for j in range(outcomes):
+        for j, kind in enumerate(kinds):
             direct = None if terms.direct is None else terms.direct[:, j]
             below = -1
             if terms.normaliser is not None:
                 if terms.normaliser.shape[1] > 1 or shared < 0:
-                    shared = self._put(terms.normaliser[:, min(j, terms.normaliser.shape[1] - 1)])
+                    below_of = terms.normaliser[:, min(j, terms.normaliser.shape[1] - 1)]
+                    shared = self._put(below_of, below_of, kind)
                 below = shared
             elif direct is not None:
-                self.weighted.append(self._put(terms.weighted[:, j] + direct))
+                both = terms.weighted[:, j] + direct
+                self.weighted.append(self._put(both, both if whole else terms.weighted[:, j], kind))
                 self.direct.append(-1)
                 self.normaliser.append(-1)
                 continue
-            self.weighted.append(self._put(terms.weighted[:, j]))
-            self.direct.append(-1 if direct is None else self._put(direct))
+            self.weighted.append(self._put(terms.weighted[:, j], terms.weighted[:, j], kind))
+            self.direct.append(-1 if direct is None else self._put(direct, None, kind))
             self.normaliser.append(below)
 
-    def _put(self, column: Floats) -> int:
+    def _put(self, column: Floats, drawn: Floats | None, kind: int) -> int:
         self.columns.append(column)
+        self.drawn.append(drawn)
+        self._kind_of.append(kind)
         return len(self.columns) - 1
 
     def layout(self) -> Layout:
@@ -318,6 +375,32 @@ class _Columns:
             out[:, i] = column
         return out
 
+    def drawn_part(self, cut: slice) -> Floats:
+        """[b, p], without what the draw does not decide."""
+        parts = [
+            column[cut] * 0.0 if drawn is None else drawn[cut]
+            for column, drawn in zip(self.columns, self.drawn, strict=True)
+        ]
+        return np.column_stack(parts)
+
+
+def _add_design(
+    design: DesignMoments, builder: _Columns, feedback: LoggedFeedback, targets: Sequence[TargetPolicy]
+) -> None:
+    """Every arm's weights, in blocks that stay in the cache."""
+    for start in range(0, feedback.n, _DESIGN_BLOCK):
+        cut = slice(start, min(start + _DESIGN_BLOCK, feedback.n))
+        table = np.asarray(feedback.logging_probabilities)[cut].astype(np.float64, copy=False)
+        weights = [target.rows(cut.start, cut.stop).weights(table) for target in targets]
+        weights.append(np.ones(table.shape))
+        design.add(
+            builder.drawn_part(cut),
+            np.column_stack([drawn[cut] for _, _, drawn in builder.kinds]),
+            feedback.arm[cut],
+            table,
+            [rule.weigh(weights[t]) for t, rule, _ in builder.kinds],
+        )
+
 
 @dataclass(kw_only=True)
 class _State:
@@ -330,6 +413,8 @@ class _State:
     moments: Moments | None = None
     layout: Layout | None = None
     calibration: PropensityCalibration | None = None
+    design: DesignMoments | None = None
+    kind_of: dict[tuple[str, str], int] = field(default_factory=dict)
     bounded: dict[str, BoundedTerms] = field(default_factory=dict)
     overlap: dict[str, OverlapSums] = field(init=False)
     agreement: dict[str, float] = field(init=False)
@@ -340,26 +425,44 @@ class _State:
         self.agreement = dict.fromkeys(self.targets, 0.0)
 
     def weights_of(
-        self, name: str, outcomes: tuple[str, ...], weight: Floats, observed: Observed, feedback: LoggedFeedback
+        self,
+        name: str,
+        outcomes: tuple[str, ...],
+        weight: Floats,
+        rules: list[Estimator],
+        observed: Observed,
+        feedback: LoggedFeedback,
     ) -> None:
-        """Weight sums, one for all uncensored outcomes and one for each censored one."""
+        """Weight sums, one for all uncensored outcomes that are weighed alike and one for each censored one."""
         sums = self.weights.setdefault(name, {})
         censored = feedback.observation_probability or {}
         if not sums:
-            shared = WeightSums()
-            sums.update({j: WeightSums() if j in censored else shared for j in outcomes})
+            for i, j in enumerate(outcomes):
+                like = [k for k in outcomes[:i] if rules[outcomes.index(k)] == rules[i] and k not in censored]
+                sums[j] = sums[like[0]] if like and j not in censored else WeightSums()
         done: set[int] = set()
         for i, j in enumerate(outcomes):
             if id(sums[j]) not in done:
                 done.add(id(sums[j]))
-                sums[j].add(weight * observed.weight[:, i] if j in censored else weight)
+                seen = observed.weight[:, i] if j in censored else 1.0
+                used = rules[i].weigh(weight) if isinstance(rules[i], Tunable) else weight
+                sums[j].add(used * seen, weight * seen)
 
-    def diagnose(self, thresholds: Thresholds) -> dict[str, Diagnosis]:
+    @property
+    def whole(self) -> DesignMoments | None:
+        """The design's moments, where every block carried the whole distributions."""
+        return self.design if self.design is not None and self.design.rows == self.rows else None
+
+    def diagnose(self, thresholds: Thresholds, left_out: Mapping[tuple[str, str], float]) -> dict[str, Diagnosis]:
         calibration = self.calibration.test() if self.calibration else None
+        effective = None if self.whole is None else self.whole.effective_rows
         made = {}
         for name in self.targets:
             overlap = self.overlap[name]
-            weights = {j: sums.diagnostics() for j, sums in self.weights[name].items()}
+            weights = {
+                j: sums.diagnostics(np.inf if effective is None else float(effective[self.kind_of[name, j]]))
+                for j, sums in self.weights[name].items()
+            }
             arms, slices = overlap.by_arm(), overlap.by_slice()
             verdict = judge(
                 weights=weights,
@@ -370,6 +473,7 @@ class _State:
                 deterministic_share=self.certain / self.rows,
                 agreement=self.agreement[name] / self.rows,
                 calibration=calibration,
+                left_out={j: left_out.get((name, j), 0.0) for j in self.outcomes},
                 thresholds=thresholds,
             )
             made[name] = Diagnosis(

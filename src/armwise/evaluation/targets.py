@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike
 from armwise.errors import BadInput
 from armwise.evaluation.feedback import LOGGING, Floats, Ints, LoggedFeedback, probability_table
 
+UNSUPPORTED = 1e-12
+"""No log is long enough to hold a draw of this probability."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TargetPolicy:
@@ -57,6 +60,15 @@ class TargetPolicy:
         if self.probabilities is None:
             return np.asarray(self.chosen == arm, dtype=np.float64)
         return np.take_along_axis(self.probabilities, arm[:, None], axis=1)[:, 0].astype(np.float64, copy=False)
+
+    def weights(self, probabilities: Floats) -> Floats:
+        """[n, K], pi / p for every arm of the logged distributions [n, K]; 0 where the log could not have gone."""
+        p = probabilities.astype(np.float64, copy=False)
+        mine = self.probabilities
+        if mine is None:
+            mine = np.zeros(p.shape)
+            mine[np.arange(len(p)), self.chosen] = 1.0
+        return np.divide(mine, p, out=np.zeros(p.shape), where=p > UNSUPPORTED)
 
     def expectation(self, table: Floats) -> Floats:
         """[n, m] or [n], the mean of table [n, K, m] or [n, K] under this target."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from armwise.evaluation.feedback import Floats, LoggedFeedback
-from armwise.evaluation.targets import TargetPolicy
+from armwise.evaluation.targets import UNSUPPORTED, TargetPolicy
 
 CERTAIN = 1.0 - 1e-9
 """A propensity from here on says that no other arm could have been drawn."""
@@ -143,7 +143,7 @@ def _ruled_out(feedback: LoggedFeedback, target: TargetPolicy, weight: Floats) -
     table = feedback.logging_probabilities
     if table is not None:
         if target.probabilities is None:
-            return np.asarray(table[np.arange(feedback.n), target.chosen] <= 0, dtype=np.float64)
-        return np.asarray(np.where(table > 0, 0.0, target.probabilities).sum(axis=1))
+            return np.asarray(table[np.arange(feedback.n), target.chosen] <= UNSUPPORTED, dtype=np.float64)
+        return np.asarray(np.where(table > UNSUPPORTED, 0.0, target.probabilities).sum(axis=1))
     certain = feedback.propensity >= CERTAIN
     return np.where(certain, np.clip(1.0 - weight * feedback.propensity, 0.0, 1.0), 0.0)

@@ -26,6 +26,7 @@ class Thresholds:
     calibration_refusal: float = 1e-8
     deterministic_share_refusal: float = 0.99
     slice_unsupported_warning: float = 0.1
+    left_out_warning: float = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +72,14 @@ def judge(
     deterministic_share: float,
     agreement: float,
     calibration: CalibrationTest | None,
+    left_out: Mapping[str, float],
     thresholds: Thresholds,
 ) -> Verdict:
-    """Weigh the evidence. ``agreement`` is the mean probability the target gives to the logged arm."""
+    """Weigh the evidence.
+
+    ``agreement`` is the mean probability the target gives to the logged arm; ``left_out`` the share of its probability,
+    for each outcome, that the estimator's weights do not speak for.
+    """
     found: list[Finding] = []
 
     def note(code: str, status: Status, message: str) -> None:
@@ -119,6 +125,16 @@ def judge(
                 "warning",
                 f"{outcome}: weights average {stats.mean:.4g} and not 1 ({stats.mean_z:+.1f} standard errors): wrong "
                 "propensities, missing support, or a wrong probability of being observed",
+            )
+    for outcome, share in left_out.items():
+        if share >= 1.0:
+            note("left_out", "warning", f"{outcome}: the interval leaves out the error of the outcome model")
+        elif share >= t.left_out_warning:
+            note(
+                "left_out",
+                "warning",
+                f"{outcome}: {share:.1%} of the target's probability lies where the log drew too rarely to be weighed; "
+                "the interval allows for an error there as large as was seen elsewhere",
             )
     if calibration is not None and calibration.p_value < t.calibration_warning:
         worst = int(abs(calibration.z).argmax())

@@ -12,14 +12,15 @@ class WeightDiagnostics:
     """Of the weights of one target (times 1 / P(observed) where the outcome was censored).
 
     Attributes:
-        effective_sample_size: (sum w)^2 / sum w^2 (Kish 1965): as many on-policy rows would say as much.
+        effective_sample_size: (sum w)^2 / sum w^2 (Kish 1965): as many on-policy rows would say as much. Where whole
+            distributions were logged, no more than their probabilities promise: a tail that was not drawn counts too.
         share: of the rows.
         largest: the largest weight.
         largest_share: its part of the sum.
         pareto_k: shape of a generalised Pareto tail; over 0.5 the variance is in doubt, over 0.7 the estimate
             (Vehtari et al. 2024). None when the tail ends in many equal weights, hence is bounded, or has too few
             points to tell.
-        mean: should be 1 when the propensities are true and the target is supported.
+        mean: of w itself; should be 1 when the propensities are true and the target is supported.
         mean_z: its distance from 1 in standard errors.
     """
 
@@ -40,11 +41,16 @@ class WeightSums:
     count: int = 0
     total: float = 0.0
     squares: float = 0.0
+    plain_total: float = 0.0
+    plain_squares: float = 0.0
     _top: Floats = field(default_factory=lambda: np.zeros(0), init=False, repr=False)
 
-    def add(self, weight: Floats) -> None:
-        """Add weights [b]."""
+    def add(self, weight: Floats, plain: Floats | None = None) -> None:
+        """Add weights [b] as the estimator uses them; ``plain`` are they as they were, if it shrinks them."""
+        plain = weight if plain is None else plain
         self.count += len(weight)
+        self.plain_total += float(plain.sum())
+        self.plain_squares += float(plain @ plain)
         self.total += float(weight.sum())
         self.squares += float(weight @ weight)
         if len(self._top) >= self.keep:
@@ -52,12 +58,13 @@ class WeightSums:
         top = np.concatenate([self._top, weight])
         self._top = np.partition(top, len(top) - self.keep)[-self.keep :] if len(top) > self.keep else top
 
-    def diagnostics(self) -> WeightDiagnostics:
-        """What the sums say."""
+    def diagnostics(self, promised: float = np.inf) -> WeightDiagnostics:
+        """What the sums say; ``promised`` is the effective sample size by the logged distributions."""
         n, largest = self.count, float(self._top.max(initial=0.0))
         ess = self.total**2 / self.squares if self.squares > 0 else 0.0
-        mean = self.total / n
-        variance = max(self.squares / n - mean * mean, 0.0)
+        ess = float(np.fmin(ess, promised))
+        mean = self.plain_total / n
+        variance = max(self.plain_squares / n - mean * mean, 0.0)
         tail = min(n // 5, int(3 * np.sqrt(n)), len(self._top) - 1)
         return WeightDiagnostics(
             effective_sample_size=ess,

@@ -81,6 +81,10 @@ class Estimator(Protocol):
     anytime: ClassVar[bool]
     randomised: ClassVar[bool]
 
+    def weigh(self, weight: Floats) -> Floats:
+        """The weights that it uses in place of w; any shape."""
+        ...
+
     def terms(self, rows: Rows) -> Terms:
         """The terms of these rows."""
         ...

@@ -28,10 +28,13 @@ class ClippedIPS:
     randomised: ClassVar[bool] = False
     threshold: float | None = None
 
+    def weigh(self, weight: Floats) -> Floats:
+        """min(w, M)."""
+        return weight if self.threshold is None else np.minimum(weight, self.threshold)
+
     def terms(self, rows: Rows) -> Terms:
         """weighted = min(w, M) o r."""
-        limit = np.inf if self.threshold is None else self.threshold
-        return importance_terms(rows, np.minimum(rows.weight, limit))
+        return importance_terms(rows, self.weigh(rows.weight))
 
     def at(self, threshold: float) -> "ClippedIPS":
         """Clip at ``threshold``."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from armwise.evaluation.estimators.base import Rows, Terms, model_of
+from armwise.evaluation.feedback import Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,10 @@ class DirectMethod:
     uses_model: ClassVar[bool] = True
     anytime: ClassVar[bool] = False
     randomised: ClassVar[bool] = False
+
+    def weigh(self, weight: Floats) -> Floats:
+        """0: no row corrects the model."""
+        return np.zeros_like(weight)
 
     def terms(self, rows: Rows) -> Terms:
         """direct only."""

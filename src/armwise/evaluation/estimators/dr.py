@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from armwise.evaluation.estimators.base import Rows, Terms, corrected_terms
+from armwise.evaluation.feedback import Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,10 @@ class DR:
     uses_model: ClassVar[bool] = True
     anytime: ClassVar[bool] = True
     randomised: ClassVar[bool] = False
+
+    def weigh(self, weight: Floats) -> Floats:
+        """w itself."""
+        return weight
 
     def terms(self, rows: Rows) -> Terms:
         """direct = E_pi q, weighted = w o (r - q)."""

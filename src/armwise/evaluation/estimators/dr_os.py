@@ -27,10 +27,16 @@ class DROptimisticShrinkage:
     randomised: ClassVar[bool] = False
     threshold: float | None = None
 
+    def weigh(self, weight: Floats) -> Floats:
+        """w' = t w / (w^2 + t)."""
+        t = self.threshold
+        if t is None or np.isinf(t):
+            return weight
+        return t * weight / (weight * weight + t) if t > 0 else np.zeros_like(weight)
+
     def terms(self, rows: Rows) -> Terms:
         """DR with shrunken weights."""
-        w, t = rows.weight, self.threshold
-        return corrected_terms(rows, w if t is None or np.isinf(t) else t * w / (w * w + t) if t > 0 else 0.0 * w)
+        return corrected_terms(rows, self.weigh(rows.weight))
 
     def at(self, threshold: float) -> "DROptimisticShrinkage":
         """Shrink with t = ``threshold``."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from armwise.evaluation.estimators.base import Rows, Terms, corrected_terms
+from armwise.evaluation.feedback import Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,10 @@ class OnPolicy:
     anytime: ClassVar[bool] = True
     randomised: ClassVar[bool] = False
     anytime_form: bool = False
+
+    def weigh(self, weight: Floats) -> Floats:
+        """w itself."""
+        return weight
 
     def terms(self, rows: Rows) -> Terms:
         """Plain terms; the normaliser only where censoring makes it useful and no finite-sample bound is asked for."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from armwise.errors import BadInput
 from armwise.evaluation.estimators.base import Rows, Terms
+from armwise.evaluation.feedback import Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,10 @@ class Replay:
     uses_model: ClassVar[bool] = False
     anytime: ClassVar[bool] = False
     randomised: ClassVar[bool] = True
+
+    def weigh(self, weight: Floats) -> Floats:
+        """w itself."""
+        return weight
 
     def terms(self, rows: Rows) -> Terms:
         """weighted = accepted o r, normaliser = accepted o."""

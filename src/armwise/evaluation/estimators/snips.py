@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from armwise.evaluation.estimators.base import Rows, Terms, importance_terms
+from armwise.evaluation.feedback import Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,10 @@ class SNIPS:
     uses_model: ClassVar[bool] = False
     anytime: ClassVar[bool] = False
     randomised: ClassVar[bool] = False
+
+    def weigh(self, weight: Floats) -> Floats:
+        """w itself."""
+        return weight
 
     def terms(self, rows: Rows) -> Terms:
         """weighted = w o r, normaliser = w o."""

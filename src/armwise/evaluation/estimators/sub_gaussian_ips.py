@@ -28,10 +28,13 @@ class SubGaussianIPS:
     randomised: ClassVar[bool] = False
     threshold: float | None = None
 
+    def weigh(self, weight: Floats) -> Floats:
+        """w' = w / (1 - t + t w)."""
+        return weight / ((1.0 - self.threshold) + self.threshold * weight) if self.threshold else weight
+
     def terms(self, rows: Rows) -> Terms:
         """weighted = w' o r."""
-        t = self.threshold or 0.0
-        return importance_terms(rows, rows.weight / ((1.0 - t) + t * rows.weight) if t else rows.weight)
+        return importance_terms(rows, self.weigh(rows.weight))
 
     def at(self, threshold: float) -> "SubGaussianIPS":
         """Correct with t = ``threshold``."""

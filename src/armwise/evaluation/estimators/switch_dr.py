@@ -26,10 +26,13 @@ class SwitchDR:
     randomised: ClassVar[bool] = False
     threshold: float | None = None
 
+    def weigh(self, weight: Floats) -> Floats:
+        """w 1[w <= tau]."""
+        return weight if self.threshold is None else np.where(weight <= self.threshold, weight, 0.0)
+
     def terms(self, rows: Rows) -> Terms:
         """DR with the weights over tau set to zero."""
-        limit = np.inf if self.threshold is None else self.threshold
-        return corrected_terms(rows, np.where(rows.weight <= limit, rows.weight, 0.0))
+        return corrected_terms(rows, self.weigh(rows.weight))
 
     def at(self, threshold: float) -> "SwitchDR":
         """Switch at ``threshold``."""

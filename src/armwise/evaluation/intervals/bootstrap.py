@@ -3,6 +3,7 @@
 import numpy as np
 
 from armwise.evaluation.feedback import Floats
+from armwise.evaluation.intervals.normal import normal_radius
 from armwise.evaluation.moments import Layout, Moments
 
 _CHUNK = 1 << 19
@@ -29,3 +30,19 @@ def bootstrap_replicates(moments: Moments, layout: Layout, resamples: int, rng: 
         totals = counts.astype(np.float64) @ sums
         replicates.append(layout.values(totals[:, 1:] / totals[:, :1]))
     return np.concatenate(replicates)
+
+
+def percentile_bounds(
+    replicates: Floats, centre: Floats, spread: Floats, standard_error: Floats, bias: Floats, level: float
+) -> tuple[Floats, Floats]:
+    """[cells] bounds from replicates [resamples, cells] around ``centre``.
+
+    Resampling rows repeats the sample's own ``spread``, which misses a tail that was not drawn; where the standard
+    error is known better (:mod:`armwise.evaluation.design`) the percentiles are stretched to it, and as far as a bias
+    would widen the normal interval.
+    """
+    tail = (1.0 - level) / 2
+    lower, upper = np.nanquantile(replicates, [tail, 1.0 - tail], axis=0)
+    plain = normal_radius(spread, level)
+    wider = np.divide(normal_radius(standard_error, level, bias), plain, out=np.ones_like(plain), where=plain > 0)
+    return np.asarray(centre + (lower - centre) * wider), np.asarray(centre + (upper - centre) * wider)
