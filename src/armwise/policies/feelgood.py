@@ -38,8 +38,9 @@ class FeelGoodThompson(ThompsonSampling):
         horizon: float = 100.0,
         nodes: int = 64,
         floor: float = 0.0,
+        explored: float = 1.0,
     ) -> None:
-        super().__init__(model, scale=scale, horizon=horizon, nodes=nodes, floor=floor)
+        super().__init__(model, scale=scale, horizon=horizon, nodes=nodes, floor=floor, explored=explored)
         if not 0 <= bonus <= 1:
             raise BadInput(f"feelgood needs a bonus in [0, 1], got {bonus}")
         self.bonus = bonus

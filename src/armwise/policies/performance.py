@@ -23,5 +23,6 @@ class Performance(ThompsonSampling):
         horizon: float = 1000.0,
         nodes: int = 64,
         floor: float = 0.0,
+        explored: float = 1.0,
     ) -> None:
-        super().__init__(model, scale=scale, horizon=horizon, nodes=nodes, floor=floor)
+        super().__init__(model, scale=scale, horizon=horizon, nodes=nodes, floor=floor, explored=explored)
