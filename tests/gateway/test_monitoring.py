@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client.parser import text_string_to_metric_families
 from serving import Serve, Served
 
+from armwise.contracts import Budget
 from armwise.gateway import Gateway
 from armwise.gateway.journal import write_journal
 from armwise.gateway.tracing import Tracing
@@ -50,6 +51,25 @@ def test_metrics_add_up(served: Served, simulator: ProviderSimulator) -> None:
     assert found["armwise_arm_in_use", ("large",)] == 1
     assert found["armwise_model_healthy", ("small",)] == 1
     assert found["armwise_request_duration_seconds_count", ("chat",)] == 6
+    shares = [key for key in found if key[0] == "armwise_policy_share"]
+    assert [set(labels) for _, labels in shares] == [{"serving", served.router.rollout()["serving"]}]
+    assert found[shares[0]] == 1.0
+
+
+def test_budgets_policies_and_resumed_streams_are_told(serve: Serve, simulator: ProviderSimulator) -> None:
+    served = serve()
+    served.router.set_budget(Budget(usd=0.5, per="day"))
+    served.ask(model="large")
+    simulator.script("large", ["cut"])
+    served.ask(model="large", stream=True)
+    served.router.disable_model("small")
+    found = samples(served)
+    assert found["armwise_streams_resumed_total", ("repeated",)] == 1
+    assert found["armwise_arm_in_use", ("small",)] == 0
+    left = [value for (name, _), value in found.items() if name == "armwise_budget_left_usd"]
+    spent = [value for (name, _), value in found.items() if name == "armwise_budget_spent_usd"]
+    assert left == [pytest.approx(0.5 - spent[0])]
+    assert 0 < spent[0] < 0.5
 
 
 def test_labels_never_come_from_clients(served: Served) -> None:

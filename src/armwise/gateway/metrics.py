@@ -33,6 +33,7 @@ class Metrics:
         self._answers = counter(
             "armwise_answers", "Answers by arm, and whether it was fallen back to", ("arm", "fell_back")
         )
+        self._resumed = counter("armwise_streams_resumed", "Streams that broke and were gone on with", ("how",))
         self._cost = counter("armwise_cost_usd", "Billed cost in USD", ("arm", "tenant"))
         self._attempts = counter("armwise_attempts", "Upstream calls by how they ended", ("model", "status"))
         self._tokens = counter("armwise_tokens", "Tokens billed", ("model", "kind"))
@@ -77,6 +78,8 @@ class Metrics:
         arm = exchange.arm or exchange.decision.arm
         if exchange.answer is not None:
             self._answers.labels(arm, "yes" if exchange.answer.fell_back else "no").inc()
+            for resumption in exchange.answer.resumed:
+                self._resumed.labels(resumption.how).inc()
         self._cost.labels(arm, exchange.caller.name or "").inc(exchange.cost_usd)
         upstream = 0.0
         for attempt in exchange.attempts:
@@ -128,6 +131,7 @@ class _Readings(Collector):
             health.add_metric((model.name,), 0.0 if model.name in cooling else 1.0)
         yield health
         yield from _budgets(router)
+        yield from _policies(router)
         feedback = CounterMetricFamily("armwise_feedback", "Signals by what became of them", labels=("outcome",))
         for outcome, count in router.feedback.as_dict().items():
             feedback.add_metric((outcome,), count)
@@ -154,12 +158,32 @@ def judged(router: Router) -> Iterator[Metric]:
 def _budgets(router: Router) -> Iterator[Metric]:
     spent = GaugeMetricFamily("armwise_budget_spent_usd", "Billed, reserved and estimated", labels=("budget", "tenant"))
     whole = GaugeMetricFamily("armwise_budget_usd", "The amount of a budget", labels=("budget", "tenant"))
+    left = GaugeMetricFamily("armwise_budget_left_usd", "What is left of a budget", labels=("budget", "tenant"))
     for report in router.budgets():
         labels = (report.name, report.tenant or "")
         spent.add_metric(labels, report.spent_usd)
         whole.add_metric(labels, report.usd)
+        left.add_metric(labels, report.usd - report.spent_usd)
     yield spent
     yield whole
+    yield left
+
+
+def _policies(router: Router) -> Iterator[Metric]:
+    """Which policy versions are in force, and the share of each draw that they have: the canary's, and the rest."""
+    told = router.rollout()
+    trial = told["trial"]
+    shares = GaugeMetricFamily(
+        "armwise_policy_share",
+        "Share of each draw that a policy version has; 0 for one that only watches",
+        labels=("version", "role"),
+    )
+    share = trial["share"] if trial is not None else 0.0
+    shares.add_metric((told["serving"], "serving"), 1.0 - share)
+    if trial is not None:
+        shares.add_metric((trial["version"], trial["stage"]), share)
+    yield shares
+    yield _gauge("armwise_rollout_changes", "Changes of the rollout that the registry has made", told["change"])
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
