@@ -121,6 +121,7 @@ class NoAnswer(ProviderError):
         attempts: every upstream call made, as :class:`armwise.contracts.Attempt`.
         retry_after_s: when the last one allows another call, if it says so.
         received: what had come of a stream that broke, as a chat completion.
+        detail: what the last model's provider said, without where that is.
     """
 
     def __init__(
@@ -134,8 +135,10 @@ class NoAnswer(ProviderError):
         attempts: Sequence[Any] = (),
         retry_after_s: float | None = None,
         received: Mapping[str, Any] | None = None,
+        detail: str | None = None,
     ) -> None:
         super().__init__(message)
+        self.detail = detail
         self.status = status  # type: ignore[misc]  # the last failure's, not the class's
         self.decision_id = decision_id
         self.arm = arm

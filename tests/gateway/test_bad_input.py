@@ -6,11 +6,13 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from serving import Serve, Served
 
 from armwise import Model
+from armwise.gateway.protocol import BoundedProtocol
 from armwise.testing.simulator import ProviderSimulator
 
 CHAT = "/v1/chat/completions"
@@ -44,6 +46,15 @@ def post(served: Served, content: bytes, path: str = CHAT, **headers: str) -> tu
         (b'{"messages": [], "armwise": {"arms": "small"}}', "armwise.arms must be a list of strings"),
         (b'{"messages": [], "armwise": {"sensitivity": "top"}}', "armwise.sensitivity must be one of public"),
         (b'{"messages": [], "armwise": {"max_cost_usd": "x"}}', "max_cost_usd must be a number"),
+        (b'{"messages": [], "stream": true, "stream_options": 5}', "stream_options must be an object, got int"),
+        (
+            b'{"messages": [], "armwise": {"task": "' + b"x" * 600 + b'"}}',
+            "task must be at most 512 characters",
+        ),
+        (
+            b'{"messages": [], "prompt_cache_key": "' + b"x" * 600 + b'"}',
+            "name must be at most 512 characters",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_told_by_place(
@@ -54,6 +65,67 @@ def test_what_cannot_be_read_is_told_by_place(
     assert says in data["error"]["message"]
     assert data["error"]["type"] == "invalid_request_error"
     assert simulator.requests() == []
+
+
+ILL_FORMED: list[dict[str, Any]] = [
+    {"stop": 5},
+    {"n": "3"},
+    {"temperature": "hot"},
+    {"tool_choice": 5},
+    {"tools": [{"type": "function"}]},
+    {"tools": [{"type": "function", "function": 5}]},
+    {"response_format": {"type": "json_schema", "json_schema": 5}},
+    {"stream": True, "stream_options": 5},
+    {"max_tokens": 1.5},
+    {"reasoning_effort": {}},
+    {"messages": [{"role": "tool", "content": "x"}]},
+    {"messages": [{"role": "assistant", "tool_calls": [5]}]},
+    {"messages": [{"role": "assistant", "tool_calls": [{"function": {}}]}]},
+    {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": 5}]}]},
+]
+
+
+@pytest.mark.parametrize("wire", ["openai", "anthropic", "gemini"])
+def test_fields_of_the_wrong_form_are_the_callers_fault_in_every_wire_format(
+    serve: Serve, simulator: ProviderSimulator, wire: str
+) -> None:
+    served = serve(models=simulator.models(wire))
+    for field in ILL_FORMED:
+        response = served.ask(**field)
+        assert response.status_code in (200, 400), (field, response.text)
+        if response.status_code == 400:
+            error = response.json()["error"]
+            assert error["type"] == "invalid_request_error"
+            assert "127.0.0.1" not in error["message"]  # where a provider lives is not the client's business
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00", b"400", "invalid_http"),
+        (b"POST /v1/models HTTP/1.1\r\nhost: x\r\ncontent-length: -5\r\n\r\n", b"400", "invalid_http"),
+        (b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-a: " + b"y" * 100_000, b"431", "head_too_large"),
+        (b"GET /healthz HTTP/1.1\r\n" + b"x-a: y\r\n" * 20_000, b"431", "head_too_large"),
+    ],
+)
+def test_heads_that_are_none_or_do_not_end_get_an_error_in_json(
+    served: Served, content: bytes, status: bytes, code: str
+) -> None:
+    head, _, body = raw(served, content).partition(b"\r\n\r\n")
+    assert head.split(b" ")[1] == status
+    assert json.loads(body)["error"]["code"] == code
+    assert served.ask().status_code == 200
+
+
+def test_a_head_that_takes_too_long_is_let_go(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedProtocol, "head_timeout_s", 0.1)
+    assert b" 408 " in raw(served, b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n")
+    assert raw(served, b"") == b""  # nothing at all was said
+    with socket.create_connection(("127.0.0.1", served.port), timeout=5) as link:  # a kept connection is not hurried
+        for _ in range(2):
+            link.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert link.recv(65536).startswith(b"HTTP/1.1 200")
+            time.sleep(0.25)
 
 
 def test_unknown_models_and_routes(served: Served) -> None:

@@ -27,6 +27,8 @@ _SETS = ("residency", "arms", "modalities")
 _PLAIN = (*_NUMBERS, *_TEXTS, *_SETS)
 _ALL = (*_PLAIN, "features", "metadata")
 _HEADER = "x-armwise-"
+_LONGEST = 512
+"""Characters of a task or of a session's name: both are kept."""
 
 
 class Asked(NamedTuple):
@@ -81,6 +83,8 @@ class Asking:
         label = said.get("sensitivity")
         fields["sensitivity"] = _sensitivity(label, tenant)
         request = request_of(body, endpoint, **fields)
+        if len(request.session or "") > _LONGEST:
+            raise BadInput(f"a session's name must be at most {_LONGEST} characters, got {len(request.session or '')}")
         if label is not None and tenant is not None and tenant.may_lower_sensitivity:
             request = replace(request, sensitivity=label, screened=True)
         else:  # all of the body: a field that nobody knows yet may hold a secret too
@@ -133,6 +137,8 @@ def _said(field: object, headers: Mapping[str, str]) -> dict[str, Any]:
     for name in _TEXTS:
         if name in said and not isinstance(said[name], str):
             raise BadInput(f"armwise.{name} must be a string, got {type(said[name]).__name__}")
+        if len(said.get(name, "")) > _LONGEST:
+            raise BadInput(f"armwise.{name} must be at most {_LONGEST} characters, got {len(said[name])}")
     for name in _SETS:
         if name in said:
             said[name] = _names(name, said[name])

@@ -74,7 +74,9 @@ def error_body(error: Exception, *, request_id: str) -> dict[str, Any]:
 def _message(error: Exception, request_id: str) -> str:
     if isinstance(error, NoAnswer) and error.status != 400:
         return f"no model could answer: {said(error.gave_up)}" if error.gave_up else "no model could answer"
-    if isinstance(error, (CallerError, NoAnswer, Overloaded)):
+    if isinstance(error, NoAnswer):  # what it said is about the request; where it was is not the client's business
+        return f"no model takes this request: {said(error.gave_up)} (the last one said: {error.detail})"
+    if isinstance(error, (CallerError, Overloaded)):
         return str(error)
     return f"something went wrong in the gateway; its log has the details under request {request_id}"
 

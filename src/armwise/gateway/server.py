@@ -11,6 +11,7 @@ import uvicorn
 from armwise.config.gateway import GatewaySettings
 from armwise.errors import ConfigError
 from armwise.gateway.app import Gateway
+from armwise.gateway.protocol import BoundedProtocol
 
 
 class GatewayServer(uvicorn.Server):
@@ -29,6 +30,7 @@ class GatewayServer(uvicorn.Server):
                 server_header=False,
                 date_header=True,
                 ws="none",
+                http=BoundedProtocol,
                 lifespan="on",
                 proxy_headers=False,
                 timeout_graceful_shutdown=int(max(1.0, settings.shutdown_s)),

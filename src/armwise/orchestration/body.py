@@ -70,14 +70,15 @@ def request_of(body: Mapping[str, Any], endpoint: Endpoint = "chat", **fields: A
     metadata = body.get("metadata")
     session = metadata.get("session") if isinstance(metadata, Mapping) else None
     session = session or body.get("prompt_cache_key")
-    shape = body.get("response_format")
-    if shape is not None and not isinstance(shape, Mapping):
-        raise BadInput(f"response_format must be an object, got {type(shape).__name__}")
+    for name in ("response_format", "stream_options"):
+        value = body.get(name)
+        if value is not None and not isinstance(value, Mapping):
+            raise BadInput(f"{name} must be an object, got {type(value).__name__}")
     return Request(
         **{
             "messages": given,
             "tools": body.get("tools") or (),
-            "response_format": shape,
+            "response_format": body.get("response_format"),
             "max_output_tokens": limit,
             "session": str(session) if session else None,
             "route": named if isinstance(named, str) and named else None,

@@ -237,6 +237,7 @@ class Run:
             attempts=tuple(self.ask.calls.attempts),
             retry_after_s=error.retry_after_s if error is not None else None,
             received=error.received if error is not None else None,
+            detail=error.detail if error is not None else None,
         )
 
     def _elapsed_ms(self) -> float:

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any, NamedTuple, TypeVar
 
 from armwise.contracts import Attempt
+from armwise.errors import BadInput
 from armwise.providers.billing import bill
 from armwise.providers.completion import Completion
 from armwise.providers.errors import AuthFailed, Unavailable, UpstreamError
@@ -143,6 +144,7 @@ class Call:
 
     def name_place(self, error: UpstreamError, place: Place) -> None:
         """Say in the error where it happened, and take out the key should the provider have repeated it."""
+        error.detail = place.scrub(error.detail)
         error.args = (place.scrub(f"{self.pool.model.name} at {place.deployment.name}: {error}"),)
 
     # ------------------------------------------------------------------------------------------ time
@@ -175,7 +177,10 @@ class Call:
         """
         name = place.model.upstream
         if name not in self._encoded:
-            prepared = self.pool.wire.prepare(self.endpoint, place.model, self.body, stream=self._stream)
+            try:
+                prepared = self.pool.wire.prepare(self.endpoint, place.model, self.body, stream=self._stream)
+            except (TypeError, ValueError, LookupError, AttributeError) as error:
+                raise BadInput(f"the body is not of the form of this API ({type(error).__name__}: {error})") from error
             self._encoded[name] = prepared.path, encode(prepared.payload)
         self._sent_bytes = len(self._encoded[name][1])
         self._started, self._at = self.kit.clock(), self.kit.now()

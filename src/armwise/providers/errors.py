@@ -59,6 +59,8 @@ class UpstreamError(ProviderError):
         self.received = received
         self.sent = sent
         self.attempts: tuple[Attempt, ...] = ()
+        self.detail = message
+        """What went wrong, without where."""
 
     named: ClassVar[bool] = False
     """Whether the label says more than the HTTP status."""
