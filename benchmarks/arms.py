@@ -1,6 +1,6 @@
 """How regret grows with the number of arms: MMLU-Pro's twelve models and its seventeen further ones, K = 3, 10, 29.
 
-    python benchmarks/arms.py [--rounds 3000] [--seeds 20] [--jobs 1] [--json]
+    python benchmarks/arms.py [--rounds 3000] [--seeds 20] [--jobs 1] [--output docs/results/arms.md] [--json]
 
 Each seed draws K of the 29 models and an order of the prompts; every policy then meets the same episode from a cold
 start, and sees the score of the arm it drew. Quality alone counts here (no cost weight), so that all arms compete.
@@ -21,6 +21,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from joblib import Parallel, delayed
-from rich.console import Console
-from rich.table import Table
 
 from armwise.simulation import OutcomeTable, replay
 from armwise.simulation.summary import interval
@@ -81,7 +80,8 @@ def hindsight(vectors: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Score, round by round, of the arm that a ridge per arm, fitted to all of them, likes best."""
     ridge = np.eye(vectors.shape[1])
     weights = np.linalg.solve(vectors.T @ vectors + ridge, vectors.T @ score)
-    return score[np.arange(len(score)), (vectors @ weights).argmax(axis=1)]
+    had: np.ndarray = score[np.arange(len(score)), (vectors @ weights).argmax(axis=1)]
+    return had
 
 
 def one(table: OutcomeTable, count: int, seed: int, rounds: int) -> dict[str, float]:
@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3000)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--output", type=Path, help="write the table there as Markdown")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if not all((options.data / name).is_file() for name in FILES):
@@ -151,17 +152,25 @@ def main() -> None:
         json.dump(found, sys.stdout)
         print()
         return
-    board = Table("policy", *(f"regret, K = {count}" for count in COUNTS), "growth", "to disjoint, K = 29")
+    text = "\n".join(report(found)) + "\n"
+    if options.output:
+        options.output.write_text(text)
+    print(text)
+
+
+def report(found: dict[str, Any]) -> Iterator[str]:
+    """The results as Markdown."""
+    yield "# Regret by the number of arms\n"
+    yield "Written by `python benchmarks/arms.py`, whose first lines say what each figure means. Regret a round is in"
+    yield f"points of .001; {found['seeds']} seeds, {found['rounds']:,} of {found['prompts']:,} prompts; ± is a 95%"
+    yield "interval.\n"
+    yield "| policy | " + " | ".join(f"K = {count}" for count in COUNTS) + " | growth | to disjoint, K = 29 |"
+    yield "|---" * (len(COUNTS) + 3) + "|"
     for row in found["policies"]:
-        regrets = [f"{1e3 * mean:.1f} ± {1e3 * half:.1f}" for mean, half in row["regret"].values()]
+        regrets = " | ".join(f"{1e3 * mean:.1f} ± {1e3 * half:.1f}" for mean, half in row["regret"].values())
         ratio, half = row["to_disjoint"]
         grown, low, high = row["growth"]
-        board.add_row(row["policy"], *regrets, f"{grown:.1f} ({low:.1f} to {high:.1f})", f"{ratio:.3f} ± {half:.3f}")
-    console = Console(width=140)
-    console.print(
-        f"{found['seeds']} seeds, {found['rounds']:,} of {found['prompts']:,} prompts; regret in points of 0.001"
-    )
-    console.print(board)
+        yield f"| {row['policy']} | {regrets} | {grown:.1f} ({low:.1f} to {high:.1f}) | {ratio:.3f} ± {half:.3f} |"
 
 
 if __name__ == "__main__":
