@@ -147,7 +147,8 @@ def anchored(bias: dict[str, float], rng: np.random.Generator, **settings: Any) 
 
     def grade(about: Case) -> float:
         truth = float(about.metadata.get("quality", 0.5))
-        return float(np.clip(truth + bias["now"] + 0.05 * rng.normal(), 0, 1))
+        liked = bias.get("of some", 0.0) if about.answer in {"1", "4", "5", "8", "10"} else 0.0
+        return float(np.clip(truth + bias["now"] + liked + 0.05 * rng.normal(), 0, 1))
 
     return seat(grade, anchors=anchors, guard=DriftGuard(len(anchors)), **settings)
 
@@ -179,6 +180,24 @@ def test_a_judge_that_drifts_is_stopped_recalibrated_and_the_log_says_so() -> No
         numbers = bench_of(one).as_dict()
         assert (numbers["alarms"], numbers["calibrations"], numbers["f.suspended"]) == (1, 2, 0)
         assert numbers["anchors"] > 48
+
+
+def test_a_judge_that_comes_to_like_some_answers_stays_out_and_the_log_says_why() -> None:
+    bias, rng = {"now": 0.0}, np.random.default_rng(5)
+    with router(anchored(bias, rng, anchor_every=1), workers=1) as one:
+        ask(one, 40)
+        bias["of some"] = 0.3
+        for _ in range(250):
+            ask(one, 1)
+            if bench_of(one).as_dict()["uneven"]:
+                break
+        standing = one.sources()["judge:f"]
+        assert not standing.training
+        assert "grades of some anchors moved and of others did not" in standing.reason
+        graded = bench_of(one).as_dict()["anchors"]
+        ask(one, 10)
+        assert bench_of(one).as_dict()["anchors"] == graded + 10  # in turn, not all at once
+        assert bench_of(one).as_dict()["f.suspended"] == 1
 
 
 def test_length_is_corrected_where_asked() -> None:

@@ -130,6 +130,18 @@ def test_the_scale_is_left_alone_where_the_rules_say_so() -> None:
     assert model.estimate()["a"].slope == pytest.approx(1.0, abs=1e-4)
 
 
+@pytest.mark.parametrize("slope", [0.0, -1.0])
+def test_a_source_that_was_set_to_be_read_backwards_is_left_so(slope: float) -> None:
+    arms, _, opinions = judged({"a": (1.0, -1.0, 0.1), "b": (0.0, 1.0, 0.1), "c": (0.1, 1.0, 0.1)}, 600)
+    model, standing = SourceModel(), Standing()
+    change = SourceChange(source="a", slope=slope, offset=1.0, reason="by hand", at=0.0)
+    model.changed(change)
+    standing.add(change)
+    for arm, said_of in zip(arms, opinions, strict=True):
+        model.learn(said_of, [], arm=arm)
+    assert {one.source for one in model.propose(standing, at=1.0)} == {"b", "c"}
+
+
 def test_clients_are_not_stretched() -> None:
     arms, _, opinions = judged({"user:a": (0.2, 0.5, 0.1), "judge:b": (0.0, 1.0, 0.1)}, 1_000)
     model = SourceModel()

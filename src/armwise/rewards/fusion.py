@@ -149,7 +149,11 @@ class SourceModel:
 
     def estimate(self) -> dict[str, Worth]:
         """Source -> its worth, for those that overlap with another."""
-        pairs = [(pair, groups) for pair, groups in sorted(self._pairs.items()) if _all(groups).decisions > 1.5]
+        pairs = [
+            (pair, groups)
+            for pair, groups in sorted(self._pairs.items())
+            if _all(groups).decisions > 1.5 and not any(self._is_reversed(source) for source in pair)
+        ]
         sources = sorted({source for pair, _ in pairs for source in pair})
         if not sources:
             return {}
@@ -169,9 +173,8 @@ class SourceModel:
             settled=settled,
             spread=self.rules.scale_spread,
         )
-        doubt[[self.rules.is_client(s) or self.rules.is_client(t) for (s, t), _ in pairs]] = (
-            1e6  # who lies looks steady
-        )
+        of_clients = [self.rules.is_client(s) or self.rules.is_client(t) for (s, t), _ in pairs]
+        doubt[of_clients] = 1e6  # whoever always says the same looks free of noise
         pivot = _means(seen, left, right, len(sources))
         compared = _compare(seen, left, right, slope, pivot)
         declared = declared * slope * slope
@@ -181,6 +184,10 @@ class SourceModel:
         offset = pivot * (1.0 - slope) - bias
         found = zip(bias.tolist(), np.sqrt(variance).tolist(), slope.tolist(), offset.tolist(), strict=True)
         return {source: Worth(*worth) for source, worth in zip(sources, found, strict=True)}
+
+    def _is_reversed(self, source: str) -> bool:
+        """Whether others set it to be read against its own scale, or not by it at all: it is left as it is."""
+        return source in self._center and self._center[source][0] <= 0.0
 
     def _weights(self) -> dict[str, float]:
         """Client -> its weight, below 1 where it would make up more of the lessons than one client may."""
