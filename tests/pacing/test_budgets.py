@@ -81,6 +81,14 @@ def test_several_budgets_are_all_kept() -> None:
     assert np.mean([*spent["acme"], *spent["other"]]) == pytest.approx(1.5e-3, rel=0.03)
 
 
+def test_a_budget_says_whether_it_binds() -> None:
+    one = budgeted(Budget(usd=1e-3, per="request", name="tight"), Budget(usd=1.0, per="request", name="ample"))
+    for i in range(1_000):
+        act(one, NOON + i)
+    assert {r.name: r.binds for r in one.pacer.report(NOON + 1_000)} == {"tight": True, "ample": False}
+    assert report(one, "ample", NOON + 1_000).spent_usd < 10.0  # what nothing can be bought with is not spent
+
+
 def test_each_tenant_may_have_a_budget_of_its_own() -> None:
     one = budgeted(Budget(usd=1.0, tenant="*", hard_stop=True))
     act(one, NOON, tenant="a", usd=0.9999)

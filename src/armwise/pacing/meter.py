@@ -17,6 +17,8 @@ from armwise.contracts import Budget, State
 from armwise.pacing.account import Account
 
 _LOWEST, _HIGHEST = math.log(1e-3), math.log(1e3)
+_MATTERS = math.log(2e-3)
+"""Below it a whole allowance is worth no more than a fifth of a point of quality."""
 
 
 class Meter:
@@ -58,6 +60,11 @@ class Meter:
     def allowance(self, now: float) -> float:
         """What the next request may cost, in USD."""
         raise NotImplementedError
+
+    @property
+    def binds(self) -> bool:
+        """Whether money is short: there are better answers to buy than the budget allows."""
+        return self._log_price > _MATTERS
 
     def price(self, now: float) -> float:
         """Points of quality per USD."""

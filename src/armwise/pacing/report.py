@@ -29,6 +29,8 @@ class BudgetReport:
     """What the next request may cost."""
     cost_weight: float
     """Points of quality that one allowance is worth now."""
+    binds: bool
+    """False where the price of money lies at its floor: the best that can be bought costs less than the budget."""
 
     @property
     def spent_usd(self) -> float:

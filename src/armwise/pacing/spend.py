@@ -171,6 +171,7 @@ class SpendPacer:
                     resets_at=meter.resets_at(now) if isinstance(meter, DailyMeter) else None,
                     allowance_usd=meter.allowance(now),
                     cost_weight=meter.price(now) * meter.allowance(now),
+                    binds=meter.binds,
                 )
             )
         return found
