@@ -213,3 +213,18 @@ def test_publishing_from_a_thread(path: Path, directory: Path, rng: np.random.Ge
             time.sleep(0.01)
         assert "cannot publish the log" in log.publish_error
         assert log.health.ok
+
+
+def test_memory_is_let_go_of_after_publishing_and_nothing_else_changes(tmp_path: Path) -> None:
+    with DuckDBLog(tmp_path / "log.duckdb") as log:
+        for event in make_events(np.random.default_rng(3), 2_000):
+            log.append(event)
+        log.flush()
+        before = log.query("SELECT count(*) AS n, sum(position) AS total FROM decisions").to_pylist()
+        limit = log.query("SELECT current_setting('memory_limit') AS it").to_pylist()
+        log._database.shrink()
+        assert log.query("SELECT current_setting('memory_limit') AS it").to_pylist() == limit
+        assert log.query("SELECT count(*) AS n, sum(position) AS total FROM decisions").to_pylist() == before
+        log.append(make_events(np.random.default_rng(4), 3)[2])
+        log.flush()
+        assert log.health.ok

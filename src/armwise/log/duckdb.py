@@ -25,11 +25,22 @@ from armwise.log.journal import Journal
 from armwise.log.publish import PublishedLog, publish, published_directory, read_published
 from armwise.log.reading import Reading, Span, first_of_key
 from armwise.log.retention import boundary, delete, drop_published, pruned_to
-from armwise.log.schema import EVENT_TABLES, SCHEMA_VERSION, explain, open_database, prepare, schema_version
+from armwise.log.schema import (
+    EVENT_TABLES,
+    SCHEMA_VERSION,
+    WRITER_SETTINGS,
+    explain,
+    open_database,
+    prepare,
+    schema_version,
+)
 from armwise.log.writer import GroupWriter, Numbered
 from armwise.rewards import RewardRules
 
 logger = logging.getLogger("armwise.log")
+
+_SHRUNK = "16MB"
+"""What DuckDB may keep of the blocks that it wrote, after each publishing."""
 
 _RELAXED_S = 1.0
 """How long events may wait for their commit once a journal holds them."""
@@ -62,6 +73,7 @@ class _Database:
         self.last: int | None = None
         self._closed = False
         self._switch = threading.Lock()
+        self._busy = threading.Lock()
         fresh = not path.exists()
         try:
             self._own = self._connected().cursor()
@@ -94,14 +106,31 @@ class _Database:
 
     def commit(self, batch: Sequence[Numbered], gaps: Sequence[Gap]) -> Sequence[Gap]:
         """One transaction; see :data:`armwise.log.writer.Commit`."""
-        try:
-            own = self._own
-            if own is None:
-                own = self._own = self._connected().cursor()
-            return self._write(own, batch, gaps)
-        except duckdb.Error as error:
-            self._disconnect()  # wholly: after a failed commit, DuckDB 1.4 mixes up strings in what it writes next
-            raise LogError(explain(error, self.path)) from error
+        with self._busy:
+            try:
+                own = self._own
+                if own is None:
+                    own = self._own = self._connected().cursor()
+                return self._write(own, batch, gaps)
+            except duckdb.Error as error:
+                self._disconnect()  # wholly: after a failed commit, DuckDB 1.4 mixes up strings in what it writes next
+                raise LogError(explain(error, self.path)) from error
+
+    def shrink(self) -> None:
+        """Let go of the blocks that DuckDB keeps in memory after it wrote them: it would keep all up to its limit.
+
+        It drops what no query holds when its limit is lowered. A query that needs more at that very moment makes it
+        refuse, and then nothing is dropped.
+        """
+        with self._busy:
+            try:
+                own = self._own or self._connected().cursor()
+                try:
+                    own.execute(f"SET memory_limit = '{_SHRUNK}'")
+                finally:
+                    own.execute(f"SET memory_limit = '{WRITER_SETTINGS['memory_limit']}'")
+            except duckdb.Error as error:
+                logger.debug("the memory of the log was not shrunk: %s", error)
 
     def _write(self, own: duckdb.DuckDBPyConnection, batch: Sequence[Numbered], gaps: Sequence[Gap]) -> Sequence[Gap]:
         if self.last is None:  # a commit failed before: whether it was done all the same is for the file to say
@@ -209,6 +238,7 @@ class _Publishing:
     def _try(self) -> None:
         try:
             self.now()
+            self._database.shrink()
             self.error = None
         except LogError as error:
             if self.error is None:
