@@ -1,14 +1,15 @@
 """Off-policy evaluation: do the intervals hold, and what does an answer cost?
 
-    python benchmarks/ope.py coverage [--replications 500] [--rows 10000] [--obp /path/to/venv/bin/python]
+    python benchmarks/ope.py coverage [--table routerbench_subset] [--replications 500] [--obp /path/to/venv/bin/python]
     python benchmarks/ope.py speed    [--rows 1000000] [--obp ...]
     python benchmarks/ope.py stream   [--rows 10000000]
     python benchmarks/ope.py thresholds
     python benchmarks/ope.py ranking   [--replications 500]
 
-coverage  Full-information outcomes of twelve models on 12,002 MMLU-Pro prompts (ARMWISE_DATA). A policy logs rows drawn
-          with replacement; the truth is the target's mean over all prompts. Per estimator: bias, RMSE, width, and how
-          often the 95 % interval covers. Anytime-valid sequences are watched at every step: one miss in a run counts.
+coverage  Full-information outcomes of twelve models on 12,002 MMLU-Pro prompts, or of eleven on RouterBench's
+          (ARMWISE_DATA). A policy logs rows drawn with replacement; the truth is the target's mean over all prompts.
+          Per estimator: bias, RMSE, width, and how often the 95 % interval covers, in brackets among the logs whose
+          verdict did not refuse. Anytime-valid sequences are watched at every step: one miss in a run counts.
 speed     One doubly robust estimate with a 1,000-resample interval; peak memory of a fresh process, inputs included.
 stream    IPS and SNIPS over a Parquet log read by DuckDB in Arrow batches.
 thresholds  RMSE of tuned estimators under the published SLOPE widths and under paired ones.
@@ -43,15 +44,15 @@ MEAN_ESTIMATORS = ("ips", "dr")
 # ---------------------------------------------------------------------------------------------- the world
 
 
-def load_world():
-    """Scores [n, K], features [n, d], arm names, and costs [n, K] as shares of the dearest arm's mean, of the table."""
+def load_world(name):
+    """Scores [n, K], features [n, d], arm names, and costs [n, K] as shares of the dearest arm's mean, of a table."""
     import pyarrow.parquet as pq
 
-    path = DATA / "mmlu_pro.parquet"
+    path = DATA / f"{name}.parquet"
     if not path.exists():
         sys.exit(f"no {path}; set ARMWISE_DATA to the folder of outcome tables")
     table = pq.read_table(
-        path, columns=["prompt_id", "task", "model", "score", "input_tokens", "cost_est_usd"]
+        path, columns=["prompt_id", "task", "model", "score", "input_tokens", "cost_usd", "cost_est_usd"]
     ).to_pandas()
     scores = table.pivot(index="prompt_id", columns="model", values="score")
     first = table.drop_duplicates("prompt_id").set_index("prompt_id").loc[scores.index]
@@ -59,9 +60,13 @@ def load_world():
     one_hot = (first["task"].to_numpy()[:, None] == np.array(tasks[1:])).astype(float)
     length = np.log1p(first["input_tokens"].to_numpy())
     features = np.column_stack([one_hot, (length - length.mean()) / length.std()])
-    costs = table.pivot(index="prompt_id", columns="model", values="cost_est_usd").to_numpy()
+    table["cost"] = table["cost_usd"].fillna(table["cost_est_usd"])
+    costs = table.pivot(index="prompt_id", columns="model", values="cost").to_numpy()
     return scores.to_numpy(), features, tuple(str(name) for name in scores.columns), costs / costs.mean(axis=0).max()
 
+
+LEARNING = 200
+"""Runs at most of the policy that learns while it logs: each takes seconds."""
 
 COST_WEIGHT = 0.06
 """Points of quality per mean cost of the dearest arm: enough that the policies send prompts to more than one arm."""
@@ -138,7 +143,7 @@ def coverage(args):
     from armwise.evaluation.intervals.betting import LOG_PRIOR, STAKES
     from armwise.evaluation.outcome_models import RidgeOutcome
 
-    scores, features, arms, costs = load_world()
+    scores, features, arms, costs = load_world(args.table)
     behaviours, targets = policies(features, scores, costs)
     truth = {name: float((table * scores).sum(axis=1).mean()) for name, table in targets.items()}
     fixed = {name: table for name, table in behaviours.items() if not callable(table)}
@@ -152,11 +157,11 @@ def coverage(args):
     for behaviour, logging in behaviours.items():
         if args.behaviour not in (None, behaviour):
             continue
+        replications = min(args.replications, LEARNING) if callable(logging) else args.replications
         found: dict[tuple[str, str], list] = {}
         anytime: dict[tuple[str, str], list] = {}
-        verdicts: dict[str, dict[str, list]] = {"dr_os": {}, "dr": {}}
         with tempfile.TemporaryDirectory() as folder:
-            for seed in range(args.replications):
+            for seed in range(replications):
                 feedback, rows = draw(scores, features, arms, logging, args.rows, seed)
                 chosen = [TargetPolicy(name=name, probabilities=targets[name][rows]) for name in targets]
                 q = cross_fit(feedback, chosen, RidgeOutcome())
@@ -178,10 +183,16 @@ def coverage(args):
                         centre = result.centre[at, 0]
                         half = normal_radius(np.array(e.standard_error), 0.95, result.bias_allowance[at, 0])
                         found.setdefault((target, name), []).append(
-                            (e.value, centre - half, centre + half, e.lower, e.upper)
+                            (
+                                e.value,
+                                centre - half,
+                                centre + half,
+                                e.lower,
+                                e.upper,
+                                result.verdict(target).status != "refused",
+                                result.verdict(target).status == "answerable",
+                            )
                         )
-                        if name in verdicts:
-                            verdicts[name].setdefault(target, []).append(result.verdict(target).status)
                 for t, target in enumerate(chosen):
                     w = target.of_arm(feedback.arm) / feedback.propensity
                     r, v = feedback.outcomes["quality"], truth[target.name]
@@ -208,16 +219,12 @@ def coverage(args):
                             q=table_of(q, t, feedback, target),
                         )
                 if seed % 25 == 24:
-                    print(f"  {behaviour}: {seed + 1} of {args.replications}", file=sys.stderr, flush=True)
+                    print(f"  {behaviour}: {seed + 1} of {replications}", file=sys.stderr, flush=True)
             peer = run_obp(args.obp, ["--folder", folder], seeds=args.obp_replications) if args.obp else {}
-        print(f"\n### logged by {behaviour}, {args.rows} rows, {args.replications} runs")
-        for name, seen in verdicts.items():
-            for target, those in seen.items():
-                counts = ", ".join(f"{status} {those.count(status)}" for status in ("answerable", "warning", "refused"))
-                print(f"verdict on {target} by {name}: {counts}")
+        print(f"\n### logged by {behaviour}, {args.rows} rows, {replications} runs")
         print(
-            "\n| target | estimator | bias | RMSE | width | normal covers | bootstrap covers | obp width / covers |\n"
-            "|---|---|---|---|---|---|---|---|"
+            "\n| target | estimator | bias | RMSE | width | normal covers | bootstrap covers "
+            "| answerable / warning / refused | obp width / covers |\n|---|---|---|---|---|---|---|---|---|"
         )
         for (target, name), values in found.items():
             a = np.array(values)
@@ -231,7 +238,17 @@ def coverage(args):
                 "width": (a[:, 2] - a[:, 1]).mean(),
                 "normal": ((a[:, 1] <= v) & (v <= a[:, 2])).mean(),
                 "bootstrap": ((a[:, 3] <= v) & (v <= a[:, 4])).mean(),
+                "answerable": int(a[:, 6].sum()),
+                "warning": int(a[:, 5].sum() - a[:, 6].sum()),
+                "refused": int(len(a) - a[:, 5].sum()),
             }
+            covers = [f"{row[interval]:.1%}" for interval in ("normal", "bootstrap")]
+            if 0 < row["refused"] < len(a):
+                kept = a[a[:, 5] == 1]
+                for i, (low, high) in enumerate(((1, 2), (3, 4))):
+                    answered = ((kept[:, low] <= v) & (v <= kept[:, high])).mean()
+                    row[("normal_answered", "bootstrap_answered")[i]] = answered
+                    covers[i] += f" ({answered:.1%})"
             theirs = ""
             if (pairs := peer.get(f"{target}/{name}")) is not None:
                 p = np.array(pairs)
@@ -240,7 +257,7 @@ def coverage(args):
             out.append(row)
             print(
                 f"| {target} | {name} | {row['bias']:+.4f} | {row['rmse']:.4f} | {row['width']:.4f} | "
-                f"{row['normal']:.1%} | {row['bootstrap']:.1%} | {theirs} |"
+                f"{covers[0]} | {covers[1]} | {row['answerable']} / {row['warning']} / {row['refused']} | {theirs} |"
             )
         print("\n| target | anytime-valid, watched at every step | never wrong | width at the end |\n|---|---|---|---|")
         for (target, name), values in anytime.items():
@@ -607,6 +624,7 @@ def main():
     parser.add_argument("command", choices=commands)
     parser.add_argument("--replications", type=int, default=500)
     parser.add_argument("--rows", type=int)
+    parser.add_argument("--table", default="mmlu_pro", choices=("mmlu_pro", "routerbench_subset"))
     parser.add_argument("--behaviour", help="only this logging policy, by its name in the report")
     parser.add_argument("--obp", help="python of an environment that has obp 0.5.7")
     parser.add_argument("--obp-replications", type=int, default=100)
