@@ -102,7 +102,7 @@ def measure(args):
     from armwise.log import open_reader
     from armwise.offline import Question, evaluate_log, make_candidates, summary
 
-    steps, started = [], time.perf_counter()
+    steps, started, worked = [], time.perf_counter(), time.process_time()
 
     def step(text):
         steps.append((text, time.perf_counter()))
@@ -119,6 +119,7 @@ def measure(args):
             {
                 "steps": took,
                 "seconds": time.perf_counter() - started,
+                "core_seconds": time.process_time() - worked,
                 "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
                 "rows": found.rows,
                 "estimates": {
@@ -156,6 +157,7 @@ def main():
     for step, seconds in found["steps"].items():
         print(f"| {step} | {seconds:.1f} |")
     print(f"| all | {found['seconds']:.1f} |")
+    print(f"| processor time, all threads | {found['core_seconds']:.1f} |")
     print(f"peak memory {found['peak_mib']:,.0f} MiB; {found['rows']:,} rows judged {args.candidates} candidates")
     for name, (value, low, high) in found["estimates"].items():
         print(f"  {name}: utility {value} [{low}, {high}]")
