@@ -81,9 +81,13 @@ def judge(
     for each outcome, that the estimator's weights do not speak for.
     """
     found: list[Finding] = []
+    shared: dict[tuple[str, Status, str], list[str]] = {}
 
-    def note(code: str, status: Status, message: str) -> None:
-        found.append(Finding(code=code, status=status, message=message))
+    def note(code: str, status: Status, message: str, outcome: str | None = None) -> None:
+        if outcome is None:
+            found.append(Finding(code=code, status=status, message=message))
+        else:
+            shared.setdefault((code, status, message), []).append(outcome)
 
     t = thresholds
     if deterministic_share >= t.deterministic_share_refusal and agreement < 1 - t.unsupported_warning:
@@ -107,34 +111,39 @@ def judge(
             note(
                 "effective_sample_size",
                 "refused" if ess < t.effective_sample_size_refusal else "warning",
-                f"{outcome}: the log is worth {ess:.0f} on-policy rows for this target; "
-                f"under {t.effective_sample_size_warning:.0f} asymptotic intervals are too narrow",
+                f"the log is worth {ess:.0f} on-policy rows for this target; under "
+                f"{t.effective_sample_size_warning:.0f} asymptotic intervals are rough, under "
+                f"{t.effective_sample_size_refusal:.0f} they mean nothing",
+                outcome,
             )
         if stats.pareto_k is not None and stats.pareto_k > t.pareto_k_warning:
             note(
                 "weight_tail",
                 "warning",
-                f"{outcome}: the weights have a heavy tail (Pareto k = {stats.pareto_k:.2f}, over "
+                f"the weights have a heavy tail (Pareto k = {stats.pareto_k:.2f}, over "
                 f"{t.pareto_k_warning}); rows not yet seen may carry much of the value",
+                outcome,
             )
         elif stats.largest_share > t.largest_share_warning:
-            note("weight_tail", "warning", f"{outcome}: one row carries {stats.largest_share:.1%} of the weight")
+            note("weight_tail", "warning", f"one row carries {stats.largest_share:.1%} of the weight", outcome)
         if abs(stats.mean_z) > t.mean_weight_z_warning:
             note(
                 "mean_weight",
                 "warning",
-                f"{outcome}: weights average {stats.mean:.4g} and not 1 ({stats.mean_z:+.1f} standard errors): wrong "
+                f"weights average {stats.mean:.4g} and not 1 ({stats.mean_z:+.1f} standard errors): wrong "
                 "propensities, missing support, or a wrong probability of being observed",
+                outcome,
             )
     for outcome, share in left_out.items():
         if share >= 1.0:
-            note("left_out", "warning", f"{outcome}: the interval leaves out the error of the outcome model")
+            note("left_out", "warning", "the interval leaves out the error of the outcome model", outcome)
         elif share >= t.left_out_warning:
             note(
                 "left_out",
                 "warning",
-                f"{outcome}: {share:.1%} of the target's probability lies where the log drew too rarely to be weighed; "
+                f"{share:.1%} of the target's probability lies where the log drew too rarely to be weighed; "
                 "the interval allows for an error there as large as was seen elsewhere",
+                outcome,
             )
     if calibration is not None and calibration.p_value < t.calibration_warning:
         worst = int(abs(calibration.z).argmax())
@@ -151,6 +160,8 @@ def judge(
                 "warning",
                 f"slice {part.slice}={part.label}: {part.unsupported:.1%} of the target's probability has no support",
             )
+    for (code, status, message), outcomes in shared.items():
+        note(code, status, message if len(outcomes) == len(weights) else f"{', '.join(outcomes)}: {message}")
     order: dict[Status, int] = {"refused": 0, "warning": 1, "answerable": 2}
     found.sort(key=lambda finding: order[finding.status])
     return Verdict(status=found[0].status if found else "answerable", findings=tuple(found))
