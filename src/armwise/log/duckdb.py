@@ -42,7 +42,7 @@ logger = logging.getLogger("armwise.log")
 _SHRUNK = "16MB"
 """What DuckDB may keep of the blocks that it wrote, after each publishing."""
 
-_RELAXED_S = 1.0
+_RELAXED_S = 2.0
 """How long events may wait for their commit once a journal holds them."""
 
 _LIVE = {table: table for table in EVENT_TABLES}

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import chain, takewhile
 from typing import TypeAlias
 
 from armwise.contracts import Event
@@ -141,8 +141,8 @@ class GroupWriter:
         with self._lock:
             if not after:
                 return [*self._batch, *self._queue]
-            batch = self._batch if self._batch and self._batch[-1][0] > after else ()
-            return [item for item in chain(batch, self._queue) if item[0] > after]
+            latest_first = chain(reversed(self._queue), reversed(self._batch))
+            return list(takewhile(lambda item: item[0] > after, latest_first))[::-1]
 
     def relax(self, interval_s: float) -> None:
         """Let events wait so long for others to share their commit: they are safe elsewhere meanwhile."""
