@@ -95,7 +95,7 @@ def test_a_good_config_has_defaults_for_the_rest() -> None:
         ("policy", "tompson", r"policy: unknown policy 'tompson'; did you mean 'thompson'"),
         ("policy", {"name": "squarecb", "gama": 1}, r"policy: policy 'squarecb': .*gama"),
         ("policy", {"name": "squarecb", "gama": 1}, r"unknown parameter 'gama'; did you mean 'gamma'\? \(known: 'exponent', 'gamma'"),
-        ("policy", {"name": "thompson", "model": {"forgeting": 1}}, r"engine 'shared': unknown parameter 'forgeting'; did you mean 'forgetting'"),
+        ("policy", {"name": "thompson", "model": {"forgeting": 1}}, r"engine 'mixed': unknown parameter 'forgeting'; did you mean 'forgetting'"),
         ("policy", {"name": "thompson", "scale": "big"}, r"policy 'thompson': scale='big' cannot be taken"),
         ("models.0.base_url", "ftp://x", r"models\[0\].base_url: must be an address such as"),
         ("models.0.base_url", "localhost:8000", r"models\[0\].base_url: must be an address such as"),

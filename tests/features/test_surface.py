@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from armwise.contracts import Request
 from armwise.errors import BadInput
 from armwise.features import Surface, Transcript
-from armwise.features.surface import MARK_SCALE, SURFACE_NAMES
+from armwise.features.surface import COUNT_SCALE, MARK_SCALE, SURFACE_NAMES
 
 
 def look(text="", **more):
@@ -66,3 +66,17 @@ def test_marks_stay_between_zero_and_one_for_every_text(text):
 def test_extremes():
     assert np.abs(Surface(characters=10**12, turns=10**9, tools=10**6).vector()).max() <= 3.0
     assert np.isfinite(Surface().vector()).all()
+
+
+def test_counts_of_what_makes_a_request_hard():
+    short = look("Tom has 3 apples. He eats one. How many are left?")
+    assert short.numbers == pytest.approx(np.log1p(2) / 4)  # 3, one
+    assert short.sentences == pytest.approx(np.log1p(3) / 4)
+    assert short.variety == 1.0
+    assert look("the cat and the dog and the bird").variety == pytest.approx(5 / 8)
+    assert look("1,250.75 and 3.5").numbers == look("a hundred and half").numbers == pytest.approx(np.log1p(2) / 4)
+    assert look("x^2 + y = {3}").symbols == pytest.approx(np.log1p(5) / 4)
+    assert look("今天天气很好。明天呢？").sentences == pytest.approx(np.log1p(2) / 4)
+    assert look("7. " * 1000).numbers == 1.0
+    by_name = dict(zip(SURFACE_NAMES, short.vector(), strict=True))
+    assert by_name["numbers"] == pytest.approx(COUNT_SCALE * short.numbers)

@@ -1,7 +1,8 @@
 """The surface of a request: what can be seen of it without knowing what it means.
 
 Every mark is a number from 0 to 1, computed from an excerpt of bounded length. They are hints: cheap, deterministic,
-right more often than not. The policy learns what each is worth.
+right more often than not. The policy learns what each is worth. Most say what kind of request it is; the last four
+count what makes one of its kind hard: quantities to keep in mind, steps, wording, notation.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ LENGTH_SCALE: Final = 0.9
 LENGTH_CLIP: Final = 3.0
 MARK_SCALE: Final = 0.25
 """Marks are rare and blunt: scaled down, a linear policy's prior holds them near zero until they have proved useful."""
+COUNT_SCALE: Final = 2.0
+"""Counts vary in every request: brought to about the deviation of a dimension of the sketch."""
 
 _CODE_SIGNS: Final = (
     "```", "#include", "();", "() {", "){", "=> ", "};", "==", "!=", "&&", "</", "{\n", ";\n", "print(", "self.",
@@ -51,6 +54,14 @@ _BRIEF_PHRASES: Final = (
     "one word", "yes or no", "true or false", "one sentence", "in short", "short answer", "answer only", "only the",
     "just the", "single letter",
 )  # fmt: skip
+_NUMBER_WORDS: Final = frozenset(
+    ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "twenty",
+     "thirty", "forty", "fifty", "hundred", "thousand", "million", "half", "twice", "double", "triple", "third",
+     "quarter", "dozen", "first", "second")
+)  # fmt: skip
+_NUMBER: Final = re.compile(r"[0-9][0-9,]*(?:\.[0-9]+)?")
+_SENTENCE_END: Final = re.compile(r"[.!?](?:\s|$)|[。！？]")
+_SYMBOLS: Final = b"=+-*/^<>\\_{}"
 _ARITHMETIC: Final = re.compile(r"[0-9)x] ?[-+*/=^×÷] ?[0-9(x]")
 _PUNCTUATION: Final = str.maketrans(dict.fromkeys('.,:!?()"*', " "))
 _CHOICE: Final = re.compile(r"^\(?[A-J1-9][.):] ?\S", re.MULTILINE)
@@ -100,13 +111,21 @@ class Surface(NamedTuple):
     """Tools have been called in the messages."""
     media: float = 0.0
     """Images, audio, video or files."""
+    numbers: float = 0.0
+    """Numbers, in digits and in words."""
+    sentences: float = 0.0
+    variety: float = 0.0
+    """Share of the words that are different ones."""
+    symbols: float = 0.0
+    """Signs of formulas and code."""
 
     @classmethod
     def of(cls, request: Request, transcript: Transcript) -> Surface:
         """Look at a request."""
         text = transcript.excerpt
         lower = text.lower()
-        words = set(lower.translate(_PUNCTUATION).split())
+        running = lower.translate(_PUNCTUATION).split()
+        words = set(running)
         foreign, cjk, other_script = _scripts(text, words)
         kind = _format_kind(request.response_format)
         size = max(len(text), 1)
@@ -119,7 +138,7 @@ class Surface(NamedTuple):
             other_script=other_script,
             code=min(0.5 * _count(text, _CODE_SIGNS) + 0.2 * len(words & _CODE_WORDS), 1.0),
             maths=_maths(text, words),
-            digits=min(4.0 * _count_digits(text) / size, 1.0),
+            digits=min(4.0 * _count_bytes(text, b"0123456789") / size, 1.0),
             question=float("?" in text[-200:] or "？" in text[-200:]),
             choices=float(len(_CHOICE.findall(text)) >= 3),
             lines=min(math.log1p(text.count("\n")) / 4.0, 1.0),
@@ -129,15 +148,20 @@ class Surface(NamedTuple):
             long=float(not words.isdisjoint(_LONG_WORDS)),
             tool_history=float(transcript.uses_tools and not transcript.tool_count),
             media=float(bool(transcript.media)),
+            numbers=_many(len(_NUMBER.findall(text)) + sum(word in _NUMBER_WORDS for word in running)),
+            sentences=_many(len(_SENTENCE_END.findall(text))),
+            variety=len(words) / max(len(running), 1),
+            symbols=_many(_count_bytes(text, _SYMBOLS)),
         )
 
     def vector(self) -> Vector:
-        """Shape (len(SURFACE_NAMES),): intercept, length, its square, and the marks, scaled."""
+        """Shape (len(SURFACE_NAMES),): intercept, length, its square, the marks and the counts, scaled."""
         length = (math.log1p(self.characters) - LENGTH_CENTRE) / LENGTH_SCALE
         length = min(max(length, -LENGTH_CLIP), LENGTH_CLIP)
         counts = [min(math.log2(max(n, 1)) / 4.0, 1.0) for n in (self.turns, 2 * self.tools)]
         values = np.array([1.0, length, min(length * length, LENGTH_CLIP), *counts, *self[3:]])
-        values[3:] *= MARK_SCALE
+        values[3:_FIRST_COUNT] *= MARK_SCALE
+        values[_FIRST_COUNT:] *= COUNT_SCALE
         return values
 
 
@@ -145,12 +169,13 @@ LEXICON: Final = tuple(
     sorted(group)
     for group in (
         _CODE_SIGNS, _CODE_WORDS, _MATHS_SIGNS, _WIDE_MATHS_SIGNS, _MATHS_WORDS, _STRUCTURED_WORDS, _LONG_WORDS,
-        _BRIEF_WORDS, _BRIEF_HINTS, _BRIEF_PHRASES, _ENGLISH, _FOREIGN,
+        _BRIEF_WORDS, _BRIEF_HINTS, _BRIEF_PHRASES, _ENGLISH, _FOREIGN, _NUMBER_WORDS,
     )
 )  # fmt: skip
 """Every sign and word that is looked for; part of the encoder's version."""
 
 SURFACE_NAMES: Final = ("intercept", "log_length", "log_length_squared", *Surface._fields[1:])
+_FIRST_COUNT: Final = SURFACE_NAMES.index("numbers")
 
 
 def _format_kind(response_format: object) -> object:
@@ -178,9 +203,14 @@ def _brief(lower: str, words: set[str]) -> float:
     return float(not words.isdisjoint(_BRIEF_HINTS) and _count(lower, _BRIEF_PHRASES) > 0)
 
 
-def _count_digits(text: str) -> int:
+def _many(count: int) -> float:
+    """A count on a scale from 0 to 1 on which doubling is a step; 1 from 54 on."""
+    return min(math.log1p(count) / 4.0, 1.0)
+
+
+def _count_bytes(text: str, which: bytes) -> int:
     raw = text.encode()
-    return len(raw) - len(raw.translate(None, b"0123456789"))
+    return len(raw) - len(raw.translate(None, which))
 
 
 def _scripts(text: str, words: set[str]) -> tuple[float, float, float]:

@@ -36,7 +36,7 @@ from armwise.features.tasks import UNKNOWN_TASK, TaskClassifier
 from armwise.features.transcript import Transcript
 from armwise.features.vector import as_float32, assemble, context_of_vector, task_label
 
-REVISION: Final = 1
+REVISION: Final = 2
 """Of the code that makes the vector. Raise it whenever a vector changes that no constant or file explains."""
 
 TASK_SCALE: Final = 0.5
@@ -201,6 +201,7 @@ class TextEncoder:
                 surface.LENGTH_SCALE,
                 surface.LENGTH_CLIP,
                 surface.MARK_SCALE,
+                surface.COUNT_SCALE,
                 TASK_SCALE,
                 LABEL_SCALE,
                 caller.CODE_SCALE,

@@ -34,7 +34,7 @@ class ThompsonSampling(ModelPolicy):
 
     name = "thompson"
     needs = Knowledge.POSTERIOR
-    engine = "shared"
+    engine = "mixed"
     model: BayesianModel
 
     def __init__(

@@ -1,7 +1,8 @@
 """The three predictions of every arm, learned apart: quality, billed cost, latency.
 
 Quality engines, of one protocol (:class:`armwise.contracts.QualityModel`): ``logistic`` and ``linear``, one regression
-per arm; ``shared``, with weights in common between arms that are alike; ``neighbours``, by similar requests; ``means``,
+per arm; ``shared``, with weights in common between arms that are alike, and ``mixed``, two of them of which the traffic
+chooses; ``neighbours``, by similar requests; ``means``,
 blind to the request; ``vw`` through VowpalWabbit.
 """
 
@@ -16,6 +17,7 @@ from armwise.predictors.difficulty import DifficultyModel
 from armwise.predictors.linear import LinearModel
 from armwise.predictors.logistic import LogisticModel
 from armwise.predictors.means import MeanModel
+from armwise.predictors.mixed import MixedModel
 from armwise.predictors.neighbours import NeighbourModel
 from armwise.predictors.pooled import PooledLogModel
 from armwise.predictors.shared import SharedModel
@@ -30,6 +32,7 @@ __all__ = [
     "LinearModel",
     "LogisticModel",
     "MeanModel",
+    "MixedModel",
     "NeighbourModel",
     "PooledLogModel",
     "SharedModel",
@@ -52,6 +55,7 @@ ENGINES: Mapping[str, Engine] = {
     "logistic": LogisticModel,
     "linear": LinearModel,
     "shared": SharedModel,
+    "mixed": MixedModel,
     "neighbours": NeighbourModel,
     "means": MeanModel,
     "vw": VWModel,

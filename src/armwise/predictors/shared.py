@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from armwise.predictors.standardise import Standardiser
 
 
 class SharedModel:
-    """The default engine. Arm k's weights are a sum of effects: theta[k] = sum over e of loading[k, e] * effect[e].
+    """Arm k's weights are a sum of effects: theta[k] = sum over e of loading[k, e] * effect[e].
 
     Effects are what all arms have in common, a slope for each trait of :mod:`armwise.predictors.kin` (published
     ability, price, family, ...), and a deviation of the arm's own. Each is normal with mean (d,) and covariance (d, d);
@@ -223,9 +224,17 @@ class SharedModel:
 
         A correction takes the lesson that it replaces out in the same step, to first order.
         """
+        self.learn_foretold(experience)
+
+    def learn_foretold(self, experience: Experience) -> float:
+        """:meth:`learn`, and the log-likelihood that the lesson's quality had before, times its weight.
+
+        Of the normal belief about the score through the logistic link (MacKay 1992); what all arms have alike counts.
+        """
         vector, slot, weight = self._scale(experience.vector), experience.slot, experience.weight
         of, strengths = self._of[slot], self._strengths[slot]
-        fitted = clipped_sigmoid(float(self._loading[slot] @ (self._mean @ vector)))
+        score = float(self._loading[slot] @ (self._mean @ vector))
+        fitted = clipped_sigmoid(score)
         pull, taken_back = weight * (experience.quality - fitted), 0.0
         if experience.replaces is not None:
             taken_back = experience.replaced_weight
@@ -234,14 +243,11 @@ class SharedModel:
             self._forget(of)
         curvature = max(fitted * (1.0 - fitted), 1e-3) * (weight - taken_back)
         gains = [(self._covariance[effect] @ vector) * strength for effect, strength in zip(of, strengths, strict=True)]
-        left = 1.0
-        if curvature:
-            left += curvature * sum(
-                strength * float(gain @ vector) for gain, strength in zip(gains, strengths, strict=True)
-            )
-            if curvature < 0.0:  # never back beyond the prior
-                prior = float(self._loading[slot] ** 2 @ (self._prior @ (vector * vector)))
-                left = max(left, 1.0 / (1.0 - curvature * prior))
+        variance = sum(strength * float(gain @ vector) for gain, strength in zip(gains, strengths, strict=True))
+        left = 1.0 + curvature * variance
+        if curvature < 0.0:  # never back beyond the prior
+            prior = float(self._loading[slot] ** 2 @ (self._prior @ (vector * vector)))
+            left = max(left, 1.0 / (1.0 - curvature * prior))
         for effect, gain in zip(of, gains, strict=True):
             if curvature:
                 subtract_outer(self._covariance[effect], gain, curvature / left)
@@ -249,6 +255,7 @@ class SharedModel:
         self._lessons += (weight > 0.0) - (taken_back > 0.0)
         if experience.replaces is None:
             self._scale.see(experience.vector)
+        return weight * _log_likelihood(experience.quality, score, max(variance, 0.0))
 
     def _forget(self, of: list[int]) -> None:
         """Widen the belief about some effects, never beyond the prior."""
@@ -281,3 +288,9 @@ class SharedModel:
         self._lessons = int(state["lessons"])
         self._scale.restore(state["scale"])
         self._point()
+
+
+def _log_likelihood(quality: float, score: float, variance: float) -> float:
+    """Of a quality, under a normal belief about its score; a share of a success counts as that share."""
+    expected = min(max(clipped_sigmoid(score / math.sqrt(1.0 + math.pi / 8.0 * variance)), 1e-4), 1.0 - 1e-4)
+    return quality * math.log(expected) + (1.0 - quality) * math.log(1.0 - expected)
