@@ -105,19 +105,20 @@ def test_the_reference_shrinks_only_what_the_central_limit_cannot_carry(world, r
     rule = estimator_named("clipped_ips")
     assert isinstance(rule, Tunable)
     weight = target[np.arange(2000), feedback.arm] / feedback.propensity
-    light = Tail(arms=3, arm=feedback.arm, weight=policy.weights(table), probability=table)
+    light = Tail(weight=policy.weights(table), probability=table)
     assert light.reference(rule, rule.candidates(weight)) == 0
     rows = Rows(weight=weight, outcome=feedback.outcomes["quality"][:, None], observation=np.ones((1, 1)))
     found = tune(rule, rows, light)
-    assert found.lost == found.bias == 0.0
+    assert found.lost == 0.0
+    assert found.bias(0.1, 1.96) == 0.0
     thin = table.copy()
     thin[:5] = [1e-6, 1e-6, 1 - 2e-6]  # five rows whose weights would outweigh all others
-    heavy = Tail(arms=3, arm=feedback.arm, weight=policy.weights(thin), probability=thin)
+    heavy = Tail(weight=policy.weights(thin), probability=thin)
     candidates = [1e7, *rule.candidates(weight)]
     start = heavy.reference(rule, candidates)
     assert start > 0
     assert heavy.spread(rule.at(candidates[start])) >= REFERENCE_ROWS > heavy.spread(rule.at(candidates[0]))
-    assert 0 < heavy.lost(rule.at(candidates[start])).sum() < 5 / 2000 + 1e-9
+    assert 0 < heavy.lost(rule.at(candidates[start])) < 5 / 2000 + 1e-9
 
 
 def test_what_the_weights_leave_out_is_said():

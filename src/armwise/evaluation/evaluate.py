@@ -159,8 +159,7 @@ def _tune(
             logged=logged,
             direct=None if predictions is None else predictions.direct[:, t],
         )
-        every = weight if table is None else target.weights(table)
-        tail = Tail(arms=len(feedback.arms), arm=feedback.arm, weight=every, probability=table)
+        tail = Tail(weight=weight) if table is None else Tail(weight=target.weights(table), probability=table)
         for j, name in enumerate(feedback.outcomes):
             chosen[target.name, name] = tune(rule, one_outcome(rows, j), tail)
     return chosen

@@ -14,8 +14,7 @@ least biased candidate (Low 1997). So the value is SLOPE's, and the interval tha
 threshold at which REFERENCE_ROWS rows carry the variance, which the central limit needs. It is found from weights
 alone, so that no outcome has a say in it; SLOPE starts from there. What the reference gives up is known too: ``lost``,
 the share of the target's probability that its weights no longer speak for. There the bias is the error of the model
-(without one, the outcome itself), which is taken to be no larger than what the arm's own draws show of it, within their
-error: a log that has settled knows little of its rare arms, and then the interval is wide.
+(without one, the outcome itself), which is taken to be no larger than what is seen of it on the rest.
 """
 
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from armwise.evaluation.estimators.base import Rows, Tunable
-from armwise.evaluation.feedback import Floats, Ints
+from armwise.evaluation.feedback import Floats
 from armwise.evaluation.moments import Scatter
 
 REFERENCE_ROWS = 10.0
@@ -42,14 +41,18 @@ class Tuning:
         reference: the threshold whose interval is given.
         shift: the value at ``threshold`` less that at ``reference``.
         lost: share of the target's probability that the reference's weights leave out.
-        bias: how far the reference may be off by that.
+        error: what the correction is on average where they do not.
     """
 
     threshold: float
     reference: float
     shift: float
     lost: float
-    bias: float
+    error: float
+
+    def bias(self, standard_error: float, z: float) -> float:
+        """How far the reference may be off by what it leaves out."""
+        return self.lost * (abs(self.error) + z * standard_error / max(1.0 - self.lost, 1e-9))
 
 
 def slope(estimates: Floats, widths: Floats) -> int:
@@ -78,14 +81,10 @@ class Tail:
     """The weights of one target as far as they are known, and their probabilities.
 
     Attributes:
-        arms: K.
-        arm: [n], drawn.
         weight: [n, K] of every arm, or [n] of the drawn one alone.
         probability: [n, K], with which each would be drawn; None for drawn ones.
     """
 
-    arms: int
-    arm: Ints
     weight: Floats
     probability: Floats | None = None
 
@@ -98,23 +97,10 @@ class Tail:
             fourth += float((p * square * square).sum())
         return second * second / fourth if fourth > 0 else 0.0
 
-    def lost(self, rule: Tunable) -> Floats:
-        """[K], mean over rows of |pi - p f(w)|: 0 when every weight is left as it is."""
-        if self.probability is None:
-            gone = np.abs(self.weight - rule.weigh(self.weight))
-            return np.bincount(self.arm, gone, minlength=self.arms) / len(gone)
-        parts = [(p * np.abs(weight - rule.weigh(weight))).sum(axis=0) for weight, p in self._blocks()]
-        return np.asarray(np.sum(parts, axis=0) / len(self.weight))
-
-    def error(self, rule: Tunable, rows: Rows) -> Floats:
-        """[K], how far the mean correction of each arm may be from 0; of an arm that was never drawn, as of one row."""
-        used = rule.weigh(rows.weight) * rows.observation[:, 0]
-        terms = rule.terms(rows).weighted[:, 0]
-        kept, off, square = (np.bincount(self.arm, x, minlength=self.arms) for x in (used, terms, terms * terms))
-        one_row = np.sqrt(square.sum() / max(float((used * used).sum()), 1e-300))
-        seen = kept > 0
-        divisor = np.where(seen, kept, 1.0)
-        return np.where(seen, (np.abs(off) + _Z * np.sqrt(square)) / divisor, _Z * one_row)
+    def lost(self, rule: Tunable) -> float:
+        """Mean over rows of sum_a |pi - p f(w)|: 0 when every weight is left as it is."""
+        total = sum(float((p * np.abs(weight - rule.weigh(weight))).sum()) for weight, p in self._blocks())
+        return min(total / len(self.weight), 1.0)
 
     def reference(self, rule: Tunable, thresholds: list[float]) -> int:
         """Index of the first threshold, from the least shrunk, at which enough rows carry the variance."""
@@ -135,16 +121,18 @@ def tune(estimator: Tunable, rows: Rows, tail: Tail) -> Tuning:
     rules = [estimator.at(threshold) for threshold in candidates[start:]]
     n = len(rows.weight)
     moments = Scatter(columns=len(rules))
+    corrected = kept = 0.0
     for at in range(0, n, _BLOCK):
         block = rows.part(at, min(at + _BLOCK, n))
         terms = [rule.terms(block) for rule in rules]
         moments.add(np.column_stack([(t.weighted if t.direct is None else t.weighted + t.direct)[:, 0] for t in terms]))
+        corrected += float(terms[0].weighted.sum())
+        kept += float((rules[0].weigh(block.weight) * block.observation[:, 0]).sum())
     chosen = paired_slope(moments.mean, moments.covariance / n)
-    lost = tail.lost(rules[0])
     return Tuning(
         threshold=candidates[start + chosen],
         reference=candidates[start],
         shift=float(moments.mean[chosen] - moments.mean[0]),
-        lost=min(float(lost.sum()), 1.0),
-        bias=float(lost @ tail.error(rules[0], rows)),
+        lost=tail.lost(rules[0]),
+        error=corrected / kept if kept > 0 else 0.0,
     )

@@ -227,7 +227,8 @@ class StreamingEvaluation:
         bias, shift = np.zeros(shape), np.zeros(shape)
         for (name, j), tuning in self.tuned.items():
             cell = policies.index(name), state.outcomes.index(j)
-            bias[cell], shift[cell] = tuning.bias, tuning.shift
+            bias[cell] = tuning.bias(float(error[cell]), float(normal_radius(np.array(1.0), self.level)))
+            shift[cell] = tuning.shift
         value = centre + shift
         if self.interval == "bootstrap":
             if self.rng is None:

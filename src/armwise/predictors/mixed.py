@@ -93,12 +93,14 @@ class MixedModel:
 
     @property
     def spec(self) -> Mapping[str, Any]:
+        loose = self.loose.spec
         return {
+            **self.tight.spec,
             "engine": type(self).__name__,
-            "prior": self.prior,
+            "loose": self.prior,
+            **{f"loose_{name}": loose[name] for name in ("kinship", "common")},
+            "loose_precision": loose["slope_precision"],
             "spread": self._scale.spread,
-            "tight": dict(self.tight.spec),
-            "loose": dict(self.loose.spec),
         }
 
     @property

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from armwise.arrays import grown, logit, sigmoid, subtract_outer
+from armwise.arrays import grown, logit, sigmoid
 from armwise.contracts import Arm, Experience, Knowledge, Posterior, Slots, State, Vector
 from armwise.errors import BadInput, SnapshotError, unknown
 from armwise.predictors.ability import published
+from armwise.predictors.effects import Places, absorb, gains, scores
 from armwise.predictors.gaussian import clipped_sigmoid
 from armwise.predictors.kin import ABILITY, COMMON, TRAITS, traits
 from armwise.predictors.standardise import Standardiser
@@ -182,8 +183,8 @@ class SharedModel:
 
     def _point(self) -> None:
         """What follows from the loadings: each arm's effects, and the squares that make up a score's variance."""
-        self._of: list[list[int]] = [np.flatnonzero(row).tolist() for row in self._loading]
-        self._strengths: list[list[float]] = [row[row != 0.0].tolist() for row in self._loading]
+        self._of: list[Places] = [np.flatnonzero(row) for row in self._loading]
+        self._strengths: list[Vector] = [row[row != 0.0] for row in self._loading]
         self._squared = self._loading**2
         if COMMON in self._effects:
             self._squared[:, self._effects.index(COMMON)] = 0.0
@@ -197,9 +198,7 @@ class SharedModel:
     def posterior(self, vector: Vector, slots: Slots) -> Posterior:
         """Belief about each arm's score, less what is uncertain of all arms alike."""
         vector = self._scale(vector)
-        mean = self._loading @ (self._mean @ vector)
-        rows = self._covariance.reshape(-1, self.dimension)  # one long product is faster than many short ones
-        variance = self._squared @ ((rows @ vector).reshape(self._mean.shape) @ vector)
+        mean, variance = scores(self._mean, self._covariance, self._loading, self._squared, vector)
         if slots.size != self.arms:
             mean, variance = mean[slots], variance[slots]
         return Posterior(mean, np.sqrt(np.maximum(variance, 0.0)), True)  # rounding may go below zero
@@ -233,31 +232,26 @@ class SharedModel:
         """
         vector, slot, weight = self._scale(experience.vector), experience.slot, experience.weight
         of, strengths = self._of[slot], self._strengths[slot]
-        score = float(self._loading[slot] @ (self._mean @ vector))
+        if self.forgetting < 1.0 and experience.replaces is None:
+            self._forget(of)
+        score, variance, gained = gains(self._mean, self._covariance, of, strengths, vector)
         fitted = clipped_sigmoid(score)
         pull, taken_back = weight * (experience.quality - fitted), 0.0
         if experience.replaces is not None:
             taken_back = experience.replaced_weight
             pull -= taken_back * (experience.replaces - fitted)
-        elif self.forgetting < 1.0:
-            self._forget(of)
         curvature = max(fitted * (1.0 - fitted), 1e-3) * (weight - taken_back)
-        gains = [(self._covariance[effect] @ vector) * strength for effect, strength in zip(of, strengths, strict=True)]
-        variance = sum(strength * float(gain @ vector) for gain, strength in zip(gains, strengths, strict=True))
         left = 1.0 + curvature * variance
         if curvature < 0.0:  # never back beyond the prior
             prior = float(self._loading[slot] ** 2 @ (self._prior @ (vector * vector)))
             left = max(left, 1.0 / (1.0 - curvature * prior))
-        for effect, gain in zip(of, gains, strict=True):
-            if curvature:
-                subtract_outer(self._covariance[effect], gain, curvature / left)
-            self._mean[effect] += gain * (pull / left)
+        absorb(self._mean, self._covariance, of, gained, curvature / left, pull / left)
         self._lessons += (weight > 0.0) - (taken_back > 0.0)
         if experience.replaces is None:
             self._scale.see(experience.vector)
         return weight * _log_likelihood(experience.quality, score, max(variance, 0.0))
 
-    def _forget(self, of: list[int]) -> None:
+    def _forget(self, of: Places) -> None:
         """Widen the belief about some effects, never beyond the prior."""
         for effect in of:
             covariance = self._covariance[effect]
