@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,8 @@ def test_what_was_packed_is_the_same_bit_for_bit() -> None:
     given = [make(rng, number) for number in range(200)]
     for number, decision in enumerate(given):
         cases.put(Case(decision, said(decision, number % 6), None, 3))
+    while cases.pack():  # beside the thread that does so
+        pass
     for number, decision in enumerate(given[:-1]):
         case = cases.get(decision.id)
         assert case is not None
@@ -118,3 +121,19 @@ def test_what_is_learned_does_not_depend_on_what_is_packed(fresh: int) -> None:
                 router.observe(decision.id, quality=(n % 5) / 4, cost_usd=1e-4 * n, event_id=str(n))
             states.append(plain(router._decider.state()))
     assert states[0] == states[1]
+
+
+def test_a_thread_packs_what_is_no_longer_fresh_and_ends_with_its_cases() -> None:
+    rng = np.random.default_rng(5)
+    cases = Cases(memory=500, fresh=10)
+    for number in range(100):
+        cases.put(Case(make(rng, number), [], None, 0))
+    packer = cases._packer
+    assert packer is not None
+    deadline = time.monotonic() + 20.0
+    while len(cases._fresh) > 10 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (len(cases._fresh), len(cases._packed)) == (10, 90)
+    del cases
+    packer.join(20.0)
+    assert not packer.is_alive()

@@ -2,11 +2,15 @@
 
 The latest are kept as they are: most signals come within seconds. What is older is packed into one string of bytes,
 with all that many decisions share (names, versions, kinds of signal) kept once; unpacked, it is the same bit for bit.
+Packing takes as long as half a decision, so a thread of its own does it: whoever decides or reports does not wait.
 """
 
 from __future__ import annotations
 
 import struct
+import threading
+import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any, NamedTuple, TypeVar
@@ -18,6 +22,9 @@ from armwise.rewards import Reading
 
 _SHARED = 4_096
 """Most things kept once for the sake of many; what comes later is kept with its own decision."""
+
+_PAUSE_S = 0.05
+"""How long the packer rests where there is nothing to pack."""
 
 _NUMBERS = struct.Struct("<6dQqII?")
 """at, propensity, the four of the trade, seed, input tokens, place of the arm, length of the vector, and whether that
@@ -36,11 +43,13 @@ class Case(NamedTuple):
 
 
 class Cases:
-    """The latest ``memory`` decisions by their id, of which ``fresh`` are not packed."""
+    """The latest ``memory`` decisions by their id, of which some ``fresh`` are not packed. Safe to use from threads."""
 
     def __init__(self, memory: int, fresh: int = 1_000) -> None:
         self.memory = memory
         self._most_fresh = fresh
+        self._lock = threading.Lock()
+        self._packer: threading.Thread | None = None
         self._fresh: OrderedDict[str, Case] = OrderedDict()
         self._packed: OrderedDict[str, tuple[Any, ...]] = OrderedDict()
         self._shared: dict[Hashable, Any] = {}
@@ -50,30 +59,46 @@ class Cases:
 
     def get(self, decision_id: str) -> Case | None:
         """The case of a decision; None if it is not kept. A packed one comes as a copy."""
-        case = self._fresh.get(decision_id)
-        if case is not None:
-            return case
-        packed = self._packed.get(decision_id)
-        return None if packed is None else _unpacked(decision_id, packed)
+        with self._lock:
+            case = self._fresh.get(decision_id)
+            packed = self._packed.get(decision_id) if case is None else None
+        return case if packed is None else _unpacked(decision_id, packed)
 
     def put(self, case: Case) -> None:
         """Keep a case as it is now; the one longest untouched makes room."""
         name = case.decision.id
-        self._packed.pop(name, None)
-        self._fresh[name] = case
-        if len(self._fresh) > self._most_fresh:
-            oldest, left = self._fresh.popitem(last=False)
-            self._packed[oldest] = self._pack(left)
-        if len(self) > self.memory:
-            (self._packed or self._fresh).popitem(last=False)
+        with self._lock:
+            self._packed.pop(name, None)
+            self._fresh[name] = case
+            if len(self) > self.memory:
+                (self._packed or self._fresh).popitem(last=False)
+        if self._packer is None and len(self._fresh) > self._most_fresh:
+            self._packer = threading.Thread(
+                target=_keep_packing, args=(weakref.ref(self),), name="armwise-cases", daemon=True
+            )
+            self._packer.start()
 
     def clear(self) -> None:
         """Keep none."""
-        self._fresh.clear()
-        self._packed.clear()
-        self._shared.clear()
+        with self._lock:
+            self._fresh.clear()
+            self._packed.clear()
+            self._shared.clear()
 
     # ------------------------------------------------------------------------------------------ packing
+
+    def pack(self) -> bool:
+        """Pack the oldest that is not; whether there was one beyond those that stay fresh."""
+        with self._lock:
+            if len(self._fresh) <= self._most_fresh:
+                return False
+            name, case = next(iter(self._fresh.items()))
+        packed = self._pack(case)
+        with self._lock:
+            if self._fresh.get(name) is case:  # else something was said of it meanwhile
+                del self._fresh[name]
+                self._packed[name] = packed
+        return True
 
     def _share(self, value: T) -> T:
         """The value, the same object for all that are equal."""
@@ -118,6 +143,14 @@ class Cases:
         values = struct.pack(f"<{2 * len(said)}d", *(x for s in case.signals for x in (s.value, s.at)))
         blob = numbers + per_arm + vector + values
         return (common, said, blob) if all(value is None for value in rare) else (common, said, blob, *rare)
+
+
+def _keep_packing(of: weakref.ref[Cases]) -> None:
+    """The packer: ends with its cases, and lets others go first between any two."""
+    while (cases := of()) is not None:
+        pause = 0.0 if cases.pack() else _PAUSE_S
+        del cases
+        time.sleep(pause)
 
 
 def _unpacked(name: str, packed: tuple[Any, ...]) -> Case:
