@@ -122,18 +122,15 @@ def test_the_packaged_table_is_what_its_source_says(packaged):
 
 
 def test_packaged_contexts_are_those_of_the_text(packaged):
-    """One byte per dimension of the sketch costs next to nothing. The table is older than the counts, and has none."""
+    """One byte per dimension of the sketch costs next to nothing."""
     path = DATA / "mmlu_pro.parquet"
     if not path.exists():
         pytest.skip(f"needs {path}: set ARMWISE_DATA")
     rows = pq.read_table(path, columns=["prompt", "task", "input_tokens"]).slice(0, 480).to_pylist()
     encoder = TextEncoder()
-    counts = [encoder.names.index(name) for name in ("numbers", "sentences", "variety", "symbols")]
-    assert not packaged.vectors[:, counts].any()
     near = 0
     for row in rows[::12]:
         vector = encoder.encode(Request.from_text(row["prompt"], task=row["task"])).vector
-        vector[counts] = 0.0
         near += np.abs(packaged.vectors - vector).max(axis=1).min() < 0.01
     assert near == 40
 
