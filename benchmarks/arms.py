@@ -55,7 +55,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     "LinUCB, shared, nothing published": {"name": "linucb", "engine": "shared", "model": UNPUBLISHED},
     "Thompson, logistic, disjoint": {"name": "thompson", "engine": "logistic"},
     "Thompson, shared, nothing published": {"name": "thompson", "engine": "shared", "model": UNPUBLISHED},
-    "Thompson, shared (the default)": {"name": "thompson"},
+    "Thompson, mixed (the default)": {"name": "thompson"},
     "context-free bandit": {"name": "performance"},
     "uniform": {"name": "uniform", "engine": "means"},
 }
