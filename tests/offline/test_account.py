@@ -41,7 +41,7 @@ def test_every_cut_adds_up_to_the_whole(log: Reading, found: Account) -> None:
 
 
 def test_what_one_arm_alone_would_have_been(found: Account) -> None:
-    alone = found.alone()
+    alone = found.alone
     assert set(alone) == {"small", "middle", "large"}
     assert found.best() == "large"
     large = alone["large"]
@@ -69,7 +69,7 @@ def test_a_log_that_cannot_be_asked_still_has_its_account(tmp_path: Path) -> Non
     with open_reader(tmp_path / "a.duckdb") as reader:
         found = account(reader)
     assert found.whole.decisions == 50
-    assert all(one.verdict == "refused" and one.reason for one in found.alone().values() if one.saved is None)
+    assert all(one.verdict == "refused" and one.reason for one in found.alone.values() if one.saved is None)
     assert write_account(found, tmp_path / "page.html").stat().st_size > 100_000
 
 

@@ -32,7 +32,7 @@ def report(
         return
     for label, value in cards(found).items():
         console.print(f"{value:>24}  {label}", highlight=False)
-    alone = found.alone()
+    alone = found.alone
     table = Table("arm", "decisions", "quality", "USD per 1,000", "it alone: quality", "spent against it")
     for arm, one in found.arms.items():
         other = alone.get(arm)
@@ -63,7 +63,7 @@ def plain(found: Account) -> dict[str, Any]:
     groups = {name: getattr(found, name) for name in ("arms", "tasks", "tenants")}
     alone = {
         arm: {"quality": one.quality.value, "saved": one.saved, "verdict": one.verdict}
-        for arm, one in found.alone().items()
+        for arm, one in found.alone.items()
         if one.verdict != "refused"
     }
     return {

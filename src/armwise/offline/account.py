@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +115,7 @@ class Account:
         shares: stretch -> arm -> share of its decisions.
         reliability: predicted quality against what came.
         evaluation: of each of the busiest arms alone, or None where the log cannot be asked.
+        alone: the same, arm by arm.
         unanswered: why not, in words.
     """
 
@@ -129,16 +130,12 @@ class Account:
     shares: dict[float, dict[str, float]]
     reliability: list[Reliability]
     evaluation: LogEvaluation | None
+    alone: dict[str, Alone]
     unanswered: str
-
-    def alone(self) -> dict[str, Alone]:
-        """Each of the busiest arms, by what it alone would have been."""
-        found = self.evaluation
-        return {} if found is None else {arm: _alone(found, arm) for arm in found.candidates}
 
     def best(self) -> str | None:
         """The arm that alone would have had the highest quality, as far as the log can say."""
-        quality = {arm: one.quality.value for arm, one in self.alone().items() if math.isfinite(one.quality.value)}
+        quality = {arm: one.quality.value for arm, one in self.alone.items() if math.isfinite(one.quality.value)}
         return max(quality, key=quality.__getitem__, default=None)
 
 
@@ -168,20 +165,22 @@ def account(log: Reading, *, days: float | None = None, on_step: Callable[[str],
     say = on_step or (lambda text: None)
     say("adding up")
     cut = _Cut(log, since, until)
+    arms = cut.by("arm")
     say("asking what each arm alone would have been")
-    evaluation, unanswered = _evaluation(log, cut)
+    evaluation, unanswered = _evaluation(log, cut, arms)
     return Account(
         log=log.name,
         since=since,
         until=until,
         whole=cut.by("''")[""],
-        arms=cut.by("arm"),
+        arms=arms,
         tasks=cut.by("task"),
         tenants=cut.by("coalesce(tenant, '')"),
         stretches={cut.start(at): one for at, one in sorted(cut.by("stretch").items())},
         shares=cut.shares(),
         reliability=cut.reliability(),
         evaluation=evaluation,
+        alone={} if evaluation is None else {arm: _alone(evaluation, arm) for arm in evaluation.candidates},
         unanswered=unanswered,
     )
 
@@ -246,13 +245,13 @@ def _measures(row: dict[str, Any]) -> Measures:
     )
 
 
-def _evaluation(log: Reading, cut: _Cut) -> tuple[LogEvaluation | None, str]:
+def _evaluation(log: Reading, cut: _Cut, arms: Iterable[str]) -> tuple[LogEvaluation | None, str]:
     """What each of the busiest arms alone would have been, or why the log cannot say."""
     [row] = cut.rows("SELECT min(position) AS first FROM counted")
     try:
         about = summary(log)
         known = [arm for arm in pool_of(log) if arm.name in about.arms]
-        busiest = [arm for arm in cut.by("arm") if any(arm == one.name for one in known)][:MOST_ARMS]
+        busiest = [arm for arm in arms if any(arm == one.name for one in known)][:MOST_ARMS]
         candidates = [
             constant(name, name, known, dimension=about.dimension, feature_version=about.feature_version)
             for name in busiest

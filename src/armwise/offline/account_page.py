@@ -86,7 +86,7 @@ def cards(found: Account) -> dict[str, str]:
     }
     best = found.best()
     if best is not None:
-        alone = found.alone()[best]
+        alone = found.alone[best]
         gap = alone.quality_lost
         if alone.saved is not None:
             shown[f"of the spend of {best} alone saved"] = f"{alone.saved:.0%}"
@@ -103,7 +103,7 @@ def _alone(found: Account, evaluation: LogEvaluation) -> list[list[str]]:
             "–" if one.saved is None else f"{1.0 - one.saved:.2f} x",
             f"{one.verdict}\n{one.reason}" if one.reason else one.verdict,
         ]
-        for arm, one in found.alone().items()
+        for arm, one in found.alone.items()
     ]
     cost = evaluation.estimate(LOGGING, "cost_usd") if "cost_usd" in evaluation.outcomes else None
     quality = evaluation.estimate(LOGGING, "quality")

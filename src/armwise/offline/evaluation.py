@@ -306,18 +306,8 @@ def _feedback(rows: LoggedRows, observing: Observing, question: Question) -> Log
                 f"the {question.interval} interval holds at every sample size and needs the highest possible value of "
                 f"{' and '.join(missing)}: give highest={{{missing[0]!r}: ...}}, or use 'normal' or 'bootstrap'"
             )
-    return LoggedFeedback(
-        arms=rows.arms,
-        arm=rows.arm,
-        propensity=rows.propensity,
-        outcomes=outcomes,
-        eligible=rows.eligible,
-        logging_probabilities=rows.probabilities,
-        observation_probability={name: p[observing.keep] for name, p in observing.probability.items()} or None,
-        bounds=bounds,
-        slices={name: getattr(rows, name) for name in question.slices if len(set(getattr(rows, name).tolist())) > 1},
-        features=rows.vectors,
-    )
+    chance = {name: p[observing.keep] for name, p in observing.probability.items()}
+    return rows.feedback(outcomes, chance, bounds=bounds, slices=question.slices)
 
 
 def _with_utility(feedback: LoggedFeedback, trade: Trade) -> LoggedFeedback:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from armwise.contracts import Context, Decision, Outcome, Predictions, Trade
 from armwise.errors import BadInput
+from armwise.evaluation import LoggedFeedback
 
 Array = NDArray[Any]
 
@@ -87,6 +88,36 @@ class LoggedRows:
         late = slice(-1_000, None)
         rates = (self.cost_weight, self.latency_weight, self.cost_ref_usd, self.latency_ref_ms)
         return Trade(*(float(np.median(rate[late])) for rate in rates))
+
+    def feedback(
+        self,
+        outcomes: Mapping[str, Array],
+        chance: Mapping[str, Array],
+        *,
+        bounds: Mapping[str, tuple[float, float]],
+        slices: Sequence[str],
+    ) -> LoggedFeedback:
+        """The rows as estimators take them.
+
+        Args:
+            outcomes: name -> [n], NaN where not known.
+            chance: name -> [n], the probability with which that outcome was to be seen; those always seen left out.
+            bounds: name -> its lowest and highest possible value.
+            slices: labels to look at overlap by; one that has a single value is left out.
+        """
+        labels = {name: getattr(self, name) for name in slices}
+        return LoggedFeedback(
+            arms=self.arms,
+            arm=self.arm,
+            propensity=self.propensity,
+            outcomes=outcomes,
+            eligible=self.eligible,
+            logging_probabilities=self.probabilities,
+            observation_probability=chance or None,
+            bounds=bounds,
+            slices={name: column for name, column in labels.items() if len(set(column.tolist())) > 1},
+            features=self.vectors,
+        )
 
     def take(self, which: slice | Array) -> LoggedRows:
         """Some of the rows: a stretch (as views), a mask or an order."""

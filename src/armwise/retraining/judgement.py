@@ -134,16 +134,4 @@ def _feedback(rows: LoggedRows, observing: Observing, keep: Array, *, only_quali
     if not only_quality and rows.error.any():
         outcomes[ERROR] = rows.error.astype(np.float64)
     chance = {name: p[keep] for name, p in observing.probability.items() if name in outcomes}
-    labels = {name: getattr(rows, name) for name in ("task", "tenant")}
-    return LoggedFeedback(
-        arms=rows.arms,
-        arm=rows.arm,
-        propensity=rows.propensity,
-        outcomes=outcomes,
-        eligible=rows.eligible,
-        logging_probabilities=rows.probabilities,
-        observation_probability=chance or None,
-        bounds={"quality": (0.0, 1.0)},
-        slices={name: column for name, column in labels.items() if len(set(column.tolist())) > 1},
-        features=rows.vectors,
-    )
+    return rows.feedback(outcomes, chance, bounds={"quality": (0.0, 1.0)}, slices=("task", "tenant"))
