@@ -113,7 +113,9 @@ def measure(args):
         candidates = make_candidates(POLICIES[: args.candidates], log, about)
         found = evaluate_log(log, candidates, Question(estimator=args.estimator), on_step=step)
     steps.append(("", time.perf_counter()))
-    took = {text: after - at for (text, at), (_, after) in pairwise(steps)}
+    took: dict[str, float] = {}
+    for (text, at), (_, after) in pairwise(steps):  # a candidate is asked block by block
+        took[text] = took.get(text, 0.0) + after - at
     print(
         json.dumps(
             {

@@ -7,7 +7,7 @@ from armwise.evaluation import ESTIMATORS, LoggedFeedback, TargetPolicy, evaluat
 from armwise.evaluation.design import DesignMoments
 from armwise.evaluation.estimators import Rows, Tunable, estimator_named
 from armwise.evaluation.intervals import normal_radius
-from armwise.evaluation.slope import REFERENCE_ROWS, Tail, tune
+from armwise.evaluation.slope import REFERENCE_ROWS, Tuner, Tuning
 
 
 def test_second_moment_by_hand():
@@ -105,20 +105,28 @@ def test_the_reference_shrinks_only_what_the_central_limit_cannot_carry(world, r
     rule = estimator_named("clipped_ips")
     assert isinstance(rule, Tunable)
     weight = target[np.arange(2000), feedback.arm] / feedback.propensity
-    light = Tail(weight=policy.weights(table), probability=table)
-    assert light.reference(rule, rule.candidates(weight)) == 0
     rows = Rows(weight=weight, outcome=feedback.outcomes["quality"][:, None], observation=np.ones((1, 1)))
-    found = tune(rule, rows, light)
+
+    def tuned(tuner: Tuner, tail: np.ndarray) -> Tuning:
+        while not tuner.settled:
+            tuner.look(policy.weights(tail), tail)
+            tuner.step()
+        tuner.add(rows, policy.weights(tail), tail)
+        return tuner.tunings()[0]
+
+    light = Tuner(rule, weight, 1)
+    found = tuned(light, table)
+    assert found.reference == light.reference == rule.candidates(weight)[0]
     assert found.lost == 0.0
     assert found.bias(0.1, 1.96) == 0.0
     thin = table.copy()
     thin[:5] = [1e-6, 1e-6, 1 - 2e-6]  # five rows whose weights would outweigh all others
-    heavy = Tail(weight=policy.weights(thin), probability=thin)
-    candidates = [1e7, *rule.candidates(weight)]
-    start = heavy.reference(rule, candidates)
-    assert start > 0
-    assert heavy.spread(rule.at(candidates[start])) >= REFERENCE_ROWS > heavy.spread(rule.at(candidates[0]))
-    assert 0 < heavy.lost(rule.at(candidates[start])) < 5 / 2000 + 1e-9
+    heavy = Tuner(rule, weight, 1, [1e7, *rule.candidates(weight)])
+    heavy.look(policy.weights(thin), thin)
+    assert heavy.carrying < REFERENCE_ROWS
+    found = tuned(Tuner(rule, weight, 1, [1e7, *rule.candidates(weight)]), thin)
+    assert found.reference < 1e7
+    assert 0 < found.lost < 5 / 2000 + 1e-9
 
 
 def test_what_the_weights_leave_out_is_said():

@@ -7,15 +7,19 @@ import pytest
 
 from armwise.errors import BadInput, UnknownName
 from armwise.evaluation import (
+    ESTIMATORS,
     SNIPS,
+    Blocks,
     DROptimisticShrinkage,
     LoggedFeedback,
     OutcomePredictions,
     StreamingEvaluation,
     TargetPolicy,
     evaluate,
+    evaluate_blocks,
 )
 from armwise.evaluation.intervals import normal_radius
+from armwise.evaluation.targets import as_targets
 
 
 @pytest.mark.parametrize("name", ["snips", "dr"])
@@ -158,3 +162,36 @@ def test_comparison_with_the_log(world, rng):
     result = evaluate(feedback, {"better": target, "same": feedback.logging_probabilities}, estimator=SNIPS())
     assert result.comparison("better", "quality") == "higher"
     assert result.comparison("same", "quality") == "no difference shown"
+
+
+@pytest.mark.parametrize(
+    ("name", "interval"),
+    [(name, "normal") for name in sorted(ESTIMATORS)]
+    + [("dr_os", "bootstrap"), ("ips", "betting"), ("dr", "betting"), ("mrdr", "empirical_bernstein")],
+)
+def test_blocks_say_what_the_whole_says(world, rng, name, interval):
+    feedback, target = world.draw(1500, rng, judged=np.full((10, 3), 0.8))
+    policies = {"t": target} if name == "replay" else {"t": target, "u": target[:, ::-1]}
+
+    def options():
+        return {"estimator": name, "interval": interval, "rng": np.random.default_rng(5), "force": True}
+
+    whole = evaluate(feedback, policies, **options())
+    checked, starts = as_targets(policies, feedback), range(0, feedback.n, 256)
+
+    def read():
+        for start in starts:
+            part = feedback.rows(start, start + 256)
+            yield part, tuple(one.rows(start, start + 256) for one in checked)
+
+    blocks = evaluate_blocks(Blocks(rows=feedback.n, read=read), **options())
+    for ours, theirs in (
+        (blocks.value, whole.value),
+        (blocks.lower, whole.lower),
+        (blocks.upper, whole.upper),
+        (blocks.covariance, whole.covariance),
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-10)
+    assert blocks.thresholds == pytest.approx(whole.thresholds)
+    for policy in policies:
+        assert blocks.verdict(policy) == whole.verdict(policy)

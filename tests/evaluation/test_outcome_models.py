@@ -34,6 +34,34 @@ def test_row_weights_equal_repeated_rows(rng):
     np.testing.assert_allclose(weighted, repeated, atol=1e-4)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_of_blocks_fit_as_all_rows_at_once(rng, weighted):
+    """Beside the normal equations of the rows themselves."""
+    n, arms, l2 = 700, 3, 10.0
+    x = np.column_stack([np.ones(n), 1e3 + 1e-2 * rng.normal(size=n), rng.normal(size=(n, 3)) * [1.0, 1e-4, 1e4]])
+    arm, y = rng.choice(4, n, p=[0.6, 0.3, 0.1, 0.0]), rng.normal(size=n)
+    weight = rng.exponential(size=n) * (rng.random(n) < 0.7) if weighted else None
+    parts = []
+    for rows in np.split(np.arange(n), [1, 50, 51, 400]):
+        parts.append(RidgeOutcome(l2=l2).sums(arms + 1))
+        parts[-1].add(x[rows], arm[rows], y[rows], None if weight is None else weight[rows])
+    table = parts[0].fit(parts[1:]).predict(x)
+
+    w = np.ones(n) if weight is None else weight * n / weight.sum()
+    spread = x.std(axis=0)
+    design = np.column_stack([np.ones(n), (x - x.mean(axis=0)) / np.where(spread > 1e-12, spread, 1.0)])
+
+    def solved(rows, target, penalty):
+        scaled = design[rows] * w[rows, None]
+        return np.linalg.solve(scaled.T @ design[rows] + np.diag(penalty), scaled.T @ target[rows])
+
+    pooled = solved(np.arange(n), y, np.r_[1e-9, np.full(5, l2)])
+    for a in range(arms):
+        own = pooled + solved(np.flatnonzero(arm == a), y - design @ pooled, np.full(6, l2))
+        np.testing.assert_allclose(table[:, a], design @ own, atol=1e-8)
+    np.testing.assert_allclose(table[:, arms], design @ pooled, atol=1e-8)
+
+
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_row_never_informs_its_own_prediction(world, rng, progressive):
     feedback, target = world.draw(400, rng)

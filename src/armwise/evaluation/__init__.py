@@ -9,6 +9,7 @@ Arrays in, numbers out: no I/O, no clock, no global random state.
     result.verdict("candidate")
 """
 
+from armwise.evaluation.blocks import Blocks
 from armwise.evaluation.delay import arrival_probability
 from armwise.evaluation.diagnostics import (
     CalibrationTest,
@@ -38,7 +39,7 @@ from armwise.evaluation.estimators import (
     SubGaussianIPS,
     SwitchDR,
 )
-from armwise.evaluation.evaluate import evaluate
+from armwise.evaluation.evaluate import evaluate, evaluate_blocks
 from armwise.evaluation.feedback import LOGGING, LoggedFeedback
 from armwise.evaluation.intervals import INTERVALS, RunningMean, SequentialComparison, confidence_sequence
 from armwise.evaluation.outcome_models import (
@@ -63,6 +64,7 @@ __all__ = [
     "OUTCOME_MODELS",
     "SNDR",
     "SNIPS",
+    "Blocks",
     "CalibrationTest",
     "ClippedIPS",
     "DROptimisticShrinkage",
@@ -93,6 +95,7 @@ __all__ = [
     "confidence_sequence",
     "cross_fit",
     "evaluate",
+    "evaluate_blocks",
     "pareto_k",
     "propensity_calibration",
     "reliability",

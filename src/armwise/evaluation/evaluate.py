@@ -1,22 +1,24 @@
 """The front door of off-policy evaluation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from armwise.errors import BadInput
+from armwise.evaluation.blocks import Blocks
 from armwise.evaluation.diagnostics import Thresholds
 from armwise.evaluation.estimators import Estimator, Rows, Tunable, estimator_named
 from armwise.evaluation.feedback import Floats, LoggedFeedback
-from armwise.evaluation.observed import Observed, one_outcome
-from armwise.evaluation.outcome_models import OutcomeModel, OutcomePredictions, cross_fit, outcome_model_named
+from armwise.evaluation.observed import Observed
+from armwise.evaluation.outcome_models import CrossFit, OutcomeModel, OutcomePredictions, outcome_model_named
 from armwise.evaluation.result import Evaluation
-from armwise.evaluation.slope import Tail, Tuning, tune
+from armwise.evaluation.slope import Tuner, Tuning
 from armwise.evaluation.streaming import StreamingEvaluation
 from armwise.evaluation.targets import TargetPolicy, Targets, as_targets
 
-_BLOCK = 1 << 16
+_Predict = Callable[[int, LoggedFeedback, Sequence[TargetPolicy]], OutcomePredictions | None]
+"""Predictions for a block, by the number of its first row."""
 
 
 def evaluate(
@@ -64,22 +66,64 @@ def evaluate(
         BadInput: rows, targets or options that do not fit together.
         UnknownName: an unknown estimator, interval or model name, with the near miss.
     """
-    rule = estimator_named(estimator) if isinstance(estimator, str) else estimator
     policies = as_targets(targets, feedback)
+    ready = predictions
+    if ready is not None and not isinstance(ready, OutcomePredictions):
+        ready = OutcomePredictions.from_table(np.asarray(ready), feedback, policies)
+    return evaluate_blocks(
+        Blocks.of(feedback, policies),
+        estimator=estimator,
+        interval=interval,
+        level=level,
+        outcome_model=outcome_model,
+        predictions=ready,
+        folds=folds,
+        weight_bound=weight_bound,
+        resamples=resamples,
+        rng=rng,
+        thresholds=thresholds,
+        force=force,
+    )
+
+
+def evaluate_blocks(
+    blocks: Blocks,
+    *,
+    estimator: str | Estimator = "dr",
+    interval: str = "normal",
+    level: float = 0.95,
+    outcome_model: str | OutcomeModel = "ridge",
+    predictions: OutcomePredictions | None = None,
+    folds: int = 4,
+    weight_bound: Mapping[str, float] | None = None,
+    resamples: int = 1000,
+    rng: np.random.Generator | None = None,
+    thresholds: Thresholds | None = None,
+    force: bool = False,
+) -> Evaluation:
+    """:func:`evaluate` over rows that need not fit in memory; the blocks are read two to four times, as a rule.
+
+    Memory, beyond a block: sums. A threshold that is to be chosen takes the drawn weights too, 8 bytes for each row and
+    target; interval="betting" its terms, 16 for each row, policy and outcome; an outcome model that is not additive
+    (``vw``) the rows' features.
+
+    Raises:
+        BadInput: as :func:`evaluate`.
+    """
+    rule = estimator_named(estimator) if isinstance(estimator, str) else estimator
     if interval == "betting" and rule.anytime and isinstance(rule, Tunable) and rule.threshold is None:
         raise BadInput(
             "a threshold chosen on the same rows voids the betting bound; "
             f"give one: {type(rule).__name__}(threshold=...)"
         )
-    ready = _predictions(feedback, policies, rule, outcome_model, predictions, folds, progressive=interval == "betting")
-    tuned = _tune(feedback, policies, rule, ready) if isinstance(rule, Tunable) and rule.threshold is None else {}
+    predict = _predictor(blocks, rule, outcome_model, predictions, folds, progressive=interval == "betting")
+    tuned = _tune(blocks, rule, predict) if isinstance(rule, Tunable) and rule.threshold is None else {}
     bounds = dict(weight_bound or {})
     if rule.randomised or interval in ("betting", "empirical_bernstein"):
-        bounds = {**_weight_bounds(feedback, policies), **bounds}
+        bounds = {**_weight_bounds(blocks), **bounds}
     if rule.randomised:
-        for target in policies:
-            largest = float((target.of_arm(feedback.arm) / feedback.propensity).max())
-            bounds[target.name] = max(largest, bounds.get(target.name, 0.0))
+        for name, largest in _largest_drawn(blocks).items():
+            bounds[name] = max(largest, bounds.get(name, 0.0))
     stream = StreamingEvaluation(
         estimator=rule,
         interval=interval,
@@ -90,76 +134,92 @@ def evaluate(
         tuned=tuned,
         rng=rng,
     )
-    for start in range(0, feedback.n, _BLOCK):
-        stop = min(start + _BLOCK, feedback.n)
-        stream.extend(
-            feedback.rows(start, stop),
-            [target.rows(start, stop) for target in policies],
-            None if ready is None else ready.rows(start, stop),
-        )
+    for at, (feedback, targets) in blocks.numbered():
+        stream.extend(feedback, targets, predict(at, feedback, targets))
     return stream.result(resamples=resamples)
 
 
-def _predictions(
-    feedback: LoggedFeedback,
-    targets: tuple[TargetPolicy, ...],
+def _predictor(
+    blocks: Blocks,
     rule: Estimator,
     model: str | OutcomeModel,
-    given: ArrayLike | OutcomePredictions | None,
+    given: OutcomePredictions | None,
     folds: int,
     *,
     progressive: bool,
-) -> OutcomePredictions | None:
+) -> _Predict:
     if not rule.uses_model:
-        return None
-    if isinstance(given, OutcomePredictions):
-        return given
+        return lambda at, feedback, targets: None
     if given is not None:
-        return OutcomePredictions.from_table(np.asarray(given), feedback, targets)
+        return lambda at, feedback, targets: given.rows(at, at + feedback.n)
     chosen = outcome_model_named(model) if isinstance(model, str) else model
-    return cross_fit(
-        feedback, targets, chosen, folds=folds, progressive=progressive, variance_weights=rule.name == "mrdr"
-    )
+    return CrossFit.of(
+        blocks, chosen, folds=folds, progressive=progressive, variance_weights=rule.name == "mrdr"
+    ).predict
 
 
-def _weight_bounds(feedback: LoggedFeedback, targets: tuple[TargetPolicy, ...]) -> dict[str, float]:
+def _weight_bounds(blocks: Blocks) -> dict[str, float]:
     """Bounds that the log itself proves: from whole distributions, else from the floor that the policy kept."""
-    floor = feedback.minimum_propensity
-    table = feedback.logging_probabilities
     made: dict[str, float] = {}
-    for target in targets:
-        if table is not None:
-            largest = 0.0
-            for start in range(0, feedback.n, _BLOCK):
-                cut = slice(start, start + _BLOCK)
-                largest = max(largest, float(target.rows(start, start + _BLOCK).weights(table[cut]).max()))
-            made[target.name] = largest
-        elif floor is not None:
-            made[target.name] = 1.0 / floor
+    for feedback, targets in blocks.read():
+        table, floor = feedback.logging_probabilities, feedback.minimum_propensity
+        for target in targets:
+            if table is not None:
+                made[target.name] = max(float(target.weights(table).max()), made.get(target.name, 0.0))
+            elif floor is not None:
+                made[target.name] = 1.0 / floor
     return made
 
 
-def _tune(
-    feedback: LoggedFeedback,
-    targets: tuple[TargetPolicy, ...],
-    rule: Tunable,
-    predictions: OutcomePredictions | None,
-) -> dict[tuple[str, str], Tuning]:
+def _largest_drawn(blocks: Blocks) -> dict[str, float]:
+    """Target -> its largest weight at a drawn arm."""
+    made: dict[str, float] = {}
+    for feedback, targets in blocks.read():
+        for target in targets:
+            largest = float((target.of_arm(feedback.arm) / feedback.propensity).max())
+            made[target.name] = max(largest, made.get(target.name, 0.0))
+    return made
+
+
+def _tune(blocks: Blocks, rule: Tunable, predict: _Predict) -> dict[tuple[str, str], Tuning]:
     """(target, outcome) -> thresholds."""
-    observed = Observed.of(feedback)
-    chosen: dict[tuple[str, str], Tuning] = {}
+    drawn: dict[str, list[Floats]] = {}
+    outcomes: tuple[str, ...] = ()
+    for feedback, targets in blocks.read():
+        outcomes = tuple(feedback.outcomes)
+        for target in targets:
+            drawn.setdefault(target.name, []).append(target.of_arm(feedback.arm) / feedback.propensity)
+    tuners = {name: Tuner(rule, np.concatenate(parts), len(outcomes)) for name, parts in drawn.items()}
+    del drawn
+    while not all(tuner.settled for tuner in tuners.values()):
+        for feedback, targets in blocks.read():
+            for target in targets:
+                if not tuners[target.name].settled:
+                    tuners[target.name].look(*_tail(feedback, target))
+        for tuner in tuners.values():
+            if not tuner.settled:
+                tuner.step()
+    for at, (feedback, targets) in blocks.numbered():
+        observed, made = Observed.of(feedback), predict(at, feedback, targets)
+        for t, target in enumerate(targets):
+            rows = Rows(
+                weight=target.of_arm(feedback.arm) / feedback.propensity,
+                outcome=observed.outcome,
+                observation=observed.weight,
+                logged=None if made is None else made.logged[:, min(t, made.logged.shape[1] - 1)],
+                direct=None if made is None else made.direct[:, t],
+            )
+            tuners[target.name].add(rows, *_tail(feedback, target))
+    return {
+        (name, outcome): tuning
+        for name, tuner in tuners.items()
+        for outcome, tuning in zip(outcomes, tuner.tunings(), strict=True)
+    }
+
+
+def _tail(feedback: LoggedFeedback, target: TargetPolicy) -> tuple[Floats, Floats]:
+    """The weights of a target as far as they are known, and the probabilities with which each would be drawn."""
     table = feedback.logging_probabilities
-    for t, target in enumerate(targets):
-        weight: Floats = target.of_arm(feedback.arm) / feedback.propensity
-        logged = None if predictions is None else predictions.logged[:, min(t, predictions.logged.shape[1] - 1)]
-        rows = Rows(
-            weight=weight,
-            outcome=observed.outcome,
-            observation=observed.weight,
-            logged=logged,
-            direct=None if predictions is None else predictions.direct[:, t],
-        )
-        tail = Tail(weight=weight) if table is None else Tail(weight=target.weights(table), probability=table)
-        for j, name in enumerate(feedback.outcomes):
-            chosen[target.name, name] = tune(rule, one_outcome(rows, j), tail)
-    return chosen
+    if table is None:
+        return target.of_arm(feedback.arm) / feedback.propensity, np.ones(1)
+    return target.weights(table), table

@@ -103,11 +103,7 @@ class LoggedFeedback:
                 f"logged propensity, {float(self.propensity.min()):.6g}"
             )
         self._check_tables(n, k)
-        if self.features is not None:
-            features = np.asarray(self.features)
-            if features.ndim != 2 or features.shape[0] != n or not np.isfinite(features).all():
-                raise BadInput(f"features has shape {features.shape}; allowed: [{n}, d], all finite")
-            put(self, "features", features)
+        self._check_features(n)
         slices = {name: np.asarray(labels) for name, labels in (self.slices or {}).items()}
         for name, labels in slices.items():
             if labels.shape != (n,):
@@ -164,6 +160,14 @@ class LoggedFeedback:
                 raise BadInput(f"propensity and logging_probabilities disagree on the drawn arm by up to {gap:.3g}")
             object.__setattr__(self, "logging_probabilities", table)
 
+    def _check_features(self, n: int) -> None:
+        if self.features is None:
+            return
+        features = np.asarray(self.features)
+        if features.ndim != 2 or features.shape[0] != n or not np.isfinite(features).all():
+            raise BadInput(f"features has shape {features.shape}; allowed: [{n}, d], all finite")
+        object.__setattr__(self, "features", features)
+
     @property
     def n(self) -> int:
         """Number of decisions."""
@@ -194,6 +198,24 @@ class LoggedFeedback:
                 value = {name: column[start:stop] for name, column in value.items()}
             object.__setattr__(part, field.name, value)
         return part
+
+    def with_tables(self, *, eligible: Bools, logging_probabilities: Floats, features: Floats | None = None) -> Self:
+        """The same rows with what is widest of them, as it comes block by block.
+
+        Raises:
+            BadInput: tables that do not fit the rows.
+        """
+        grown = self.rows(0, self.n)
+        put = object.__setattr__
+        for name, value in (
+            ("eligible", eligible),
+            ("logging_probabilities", logging_probabilities),
+            ("features", features),
+        ):
+            put(grown, name, value)
+        grown._check_tables(self.n, len(self.arms))
+        grown._check_features(self.n)
+        return grown
 
     def with_combined(
         self, name: str, weights: Mapping[str, float], *, bounds: tuple[float, float] | None = None

@@ -15,10 +15,16 @@ class Scatter:
     """Mean and covariance of p columns over a stream of rows.
 
     Blocks merge by Chan, Golub & LeVeque (1983), so that the scatter keeps its digits.
+
+    Attributes:
+        columns: p.
+        count: rows of blocks that had any weight.
+        weight: the sum of their weights.
     """
 
     columns: int
     count: int = 0
+    weight: float = 0.0
     mean: Floats = field(init=False)
     scatter: Floats = field(init=False)
 
@@ -27,20 +33,35 @@ class Scatter:
         self.scatter = np.zeros((self.columns, self.columns))
 
     def add(self, block: Floats) -> None:
-        """Add rows [b, p]."""
-        b = len(block)
-        if b == 0:
-            return
-        mean = block.mean(axis=0)
-        centred = block - mean
-        shift, total = mean - self.mean, self.count + b
-        self.scatter += centred.T @ centred + np.outer(shift, shift) * (self.count * b / total)
-        self.mean = self.mean + shift * (b / total)
-        self.count = total
+        """Add rows [b, p], of weight one each."""
+        if len(block):
+            mean = block.mean(axis=0)
+            centred = block - mean
+            self._merge(len(block), float(len(block)), mean, centred.T @ centred)
+
+    def add_weighted(self, block: Floats, weight: Floats) -> None:
+        """Add rows [b, p] of weights [b], of which some may be 0."""
+        total = float(weight.sum())
+        if total > 0:
+            mean = weight @ block / total
+            centred = block - mean
+            self._merge(len(block), total, mean, centred.T @ (centred * weight[:, None]))
+
+    def merge(self, other: "Scatter") -> None:
+        """Add another's rows."""
+        if other.weight > 0:
+            self._merge(other.count, other.weight, other.mean, other.scatter)
+
+    def _merge(self, count: int, weight: float, mean: Floats, scatter: Floats) -> None:
+        shift, total = mean - self.mean, self.weight + weight
+        self.scatter = self.scatter + scatter + np.outer(shift, shift) * (self.weight * weight / total)
+        self.mean = self.mean + shift * (weight / total)
+        self.weight = total
+        self.count += count
 
     @property
     def covariance(self) -> Floats:
-        """[p, p], of one row."""
+        """[p, p], of one row; for rows without weights."""
         return self.scatter / max(self.count - 1, 1)
 
 

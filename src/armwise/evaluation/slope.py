@@ -17,6 +17,7 @@ the share of the target's probability that its weights no longer speak for. Ther
 (without one, the outcome itself), which is taken to be no larger than what is seen of it on the rest.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,6 @@ REFERENCE_ROWS = 10.0
 """(sum f^2)^2 / sum f^4: the excess kurtosis of a mean is at most about one over this."""
 
 _Z = 1.96
-_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,63 +76,89 @@ def paired_slope(estimates: Floats, covariance: Floats, *, z: float = _Z) -> int
     return len(estimates) - 1
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Tail:
-    """The weights of one target as far as they are known, and their probabilities.
+class Tuner:
+    """Finds the thresholds of one target, one for each outcome, in passes over its rows.
 
-    Attributes:
-        weight: [n, K] of every arm, or [n] of the drawn one alone.
-        probability: [n, K], with which each would be drawn; None for drawn ones.
+    First as many passes of ``look`` and ``step`` as it takes until it is ``settled`` on the reference, which is usually
+    one; then one of ``add``; then ``tunings``.
+
+    Args:
+        rule: the estimator.
+        weight: [n], the weights at the drawn arms of all rows.
+        outcomes: m.
+        thresholds: from least to most biased; by default, those that the rule holds worth trying.
     """
 
-    weight: Floats
-    probability: Floats | None = None
+    def __init__(self, rule: Tunable, weight: Floats, outcomes: int, thresholds: Sequence[float] | None = None) -> None:
+        self._rule, self._rows, self._outcomes = rule, len(weight), outcomes
+        self._thresholds = list(rule.candidates(weight) if thresholds is None else thresholds)
+        self._at = 0
+        self._second = self._fourth = 0.0
+        self.settled = len(self._thresholds) == 1
+        self._start()
 
-    def spread(self, rule: Tunable) -> float:
-        """How many rows carry the variance."""
-        second = fourth = 0.0
-        for weight, p in self._blocks():
-            square = rule.weigh(weight) ** 2
-            second += float((p * square).sum())
-            fourth += float((p * square * square).sum())
-        return second * second / fourth if fourth > 0 else 0.0
+    def _start(self) -> None:
+        self._rules = [self._rule.at(threshold) for threshold in self._thresholds[self._at :]]
+        self._moments = [Scatter(columns=len(self._rules)) for _ in range(self._outcomes)]
+        self._corrected, self._kept = np.zeros(self._outcomes), np.zeros(self._outcomes)
+        self._lost = 0.0
 
-    def lost(self, rule: Tunable) -> float:
-        """Mean over rows of sum_a |pi - p f(w)|: 0 when every weight is left as it is."""
-        total = sum(float((p * np.abs(weight - rule.weigh(weight))).sum()) for weight, p in self._blocks())
-        return min(total / len(self.weight), 1.0)
+    @property
+    def reference(self) -> float:
+        """The least shrunk threshold, as far as is known, at which enough rows carry the variance."""
+        return self._thresholds[self._at]
 
-    def reference(self, rule: Tunable, thresholds: list[float]) -> int:
-        """Index of the first threshold, from the least shrunk, at which enough rows carry the variance."""
-        for i, threshold in enumerate(thresholds):
-            if self.spread(rule.at(threshold)) >= REFERENCE_ROWS:
-                return i
-        return len(thresholds) - 1
+    def look(self, weight: Floats, probability: Floats) -> None:
+        """Add a block to what says how many rows carry the variance at ``reference``.
 
-    def _blocks(self) -> list[tuple[Floats, Floats]]:
-        cuts = [slice(start, start + _BLOCK) for start in range(0, len(self.weight), _BLOCK)]
-        return [(self.weight[cut], np.ones(1) if self.probability is None else self.probability[cut]) for cut in cuts]
+        Args:
+            weight: [b, K] of every arm, or [b] of the drawn one where no more is known.
+            probability: with which each would be drawn; ones for drawn ones.
+        """
+        square = self._rules[0].weigh(weight) ** 2
+        self._second += float((probability * square).sum())
+        self._fourth += float((probability * square * square).sum())
 
+    @property
+    def carrying(self) -> float:
+        """How many rows carry the variance at ``reference``, by the blocks that were looked at."""
+        return self._second * self._second / self._fourth if self._fourth > 0 else 0.0
 
-def tune(estimator: Tunable, rows: Rows, tail: Tail) -> Tuning:
-    """Thresholds for ``rows`` of a single outcome."""
-    candidates = estimator.candidates(rows.weight)
-    start = tail.reference(estimator, candidates)
-    rules = [estimator.at(threshold) for threshold in candidates[start:]]
-    n = len(rows.weight)
-    moments = Scatter(columns=len(rules))
-    corrected = kept = 0.0
-    for at in range(0, n, _BLOCK):
-        block = rows.part(at, min(at + _BLOCK, n))
-        terms = [rule.terms(block) for rule in rules]
-        moments.add(np.column_stack([(t.weighted if t.direct is None else t.weighted + t.direct)[:, 0] for t in terms]))
-        corrected += float(terms[0].weighted.sum())
-        kept += float((rules[0].weigh(block.weight) * block.observation[:, 0]).sum())
-    chosen = paired_slope(moments.mean, moments.covariance / n)
-    return Tuning(
-        threshold=candidates[start + chosen],
-        reference=candidates[start],
-        shift=float(moments.mean[chosen] - moments.mean[0]),
-        lost=tail.lost(rules[0]),
-        error=corrected / kept if kept > 0 else 0.0,
-    )
+    def step(self) -> None:
+        """At the end of a pass: settle on this reference, or go on to the next threshold."""
+        last = self._at == len(self._thresholds) - 1
+        self.settled = last or self.carrying >= REFERENCE_ROWS
+        if not self.settled:
+            self._at += 1
+            self.settled = self._at == len(self._thresholds) - 1
+            self._second = self._fourth = 0.0
+            self._start()
+
+    def add(self, rows: Rows, weight: Floats, probability: Floats) -> None:
+        """Add a block to what the choice is made by; ``weight`` and ``probability`` as of ``look``."""
+        self._lost += float((probability * np.abs(weight - self._rules[0].weigh(weight))).sum())
+        kept = self._rules[0].weigh(rows.weight)
+        terms = [rule.terms(rows) for rule in self._rules]
+        for j in range(self._outcomes):
+            self._moments[j].add(
+                np.column_stack(
+                    [t.weighted[:, j] if t.direct is None else (t.weighted + t.direct)[:, j] for t in terms]
+                )
+            )
+            self._corrected[j] += float(terms[0].weighted[:, j].sum())
+            self._kept[j] += float(kept @ np.broadcast_to(rows.observation, rows.outcome.shape)[:, j])
+
+    def tunings(self) -> list[Tuning]:
+        """What was chosen for each outcome."""
+        return [self._tuning(j) for j in range(self._outcomes)]
+
+    def _tuning(self, j: int) -> Tuning:
+        moments = self._moments[j]
+        chosen = paired_slope(moments.mean, moments.covariance / self._rows)
+        return Tuning(
+            threshold=self._thresholds[self._at + chosen],
+            reference=self.reference,
+            shift=float(moments.mean[chosen] - moments.mean[0]),
+            lost=min(self._lost / self._rows, 1.0),
+            error=float(self._corrected[j] / self._kept[j]) if self._kept[j] > 0 else 0.0,
+        )

@@ -29,9 +29,9 @@ from armwise.log.schema import (
     EVENT_TABLES,
     LATER_TABLES,
     SCHEMA_VERSION,
-    SETTINGS,
     SIDE_TABLES,
     check_version,
+    reader_settings,
     views_sql,
 )
 
@@ -96,7 +96,7 @@ def merge(directory: Path, group: Sequence[Stretch]) -> Stretch:
     """
     whole = Stretch(group[0].first, group[-1].last)
     try:
-        with duckdb.connect(":memory:", config=dict(SETTINGS)) as connection:
+        with duckdb.connect(":memory:", config=reader_settings()) as connection:
             for table in EVENT_TABLES:
                 files = _present(table, [directory / table / stretch.file for stretch in group])
                 if files:
@@ -224,7 +224,7 @@ class PublishedLog(Reading):
             raise LogError(f"there is no published log at {self._directory}")
         self._statements = published_sql(self._directory)
         self._stretches = stretches(self._directory)
-        self._root: duckdb.DuckDBPyConnection | None = duckdb.connect(":memory:", config=dict(SETTINGS))
+        self._root: duckdb.DuckDBPyConnection | None = duckdb.connect(":memory:", config=reader_settings())
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ seconds, for AT is a word of SQL. Prompts are never stored.
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -308,6 +309,12 @@ WRITER_SETTINGS: Mapping[str, Any] = {
 }
 
 
+def reader_settings() -> dict[str, Any]:
+    """Of a connection that only reads: what exceeds its memory spills to where any process may write."""
+    spill = Path(tempfile.gettempdir()) / f"armwise-{uuid.uuid4().hex}"
+    return {**SETTINGS, "memory_limit": "700MB", "temp_directory": str(spill)}
+
+
 def views_sql(*, temporary: bool = False) -> list[str]:
     """Statements that make the views over tables of the usual names."""
     made = "CREATE OR REPLACE TEMP VIEW" if temporary else "CREATE OR REPLACE VIEW"
@@ -326,7 +333,9 @@ def open_database(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConn
         raise LogError(f"cannot open the log {path}: that is a directory; name a file, such as {path / 'log.duckdb'}")
     _check_magic(path)
     try:
-        return duckdb.connect(str(path), read_only=read_only, config=dict(SETTINGS if read_only else WRITER_SETTINGS))
+        return duckdb.connect(
+            str(path), read_only=read_only, config=reader_settings() if read_only else dict(WRITER_SETTINGS)
+        )
     except duckdb.Error as error:
         raise LogError(explain(error, path)) from error
 

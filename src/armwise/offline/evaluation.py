@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from armwise.contracts import Trade
 from armwise.errors import BadInput, unknown
-from armwise.evaluation import LOGGING, Estimate, Evaluation, LoggedFeedback, TargetPolicy, Thresholds, evaluate
+from armwise.evaluation import LOGGING, Blocks, Estimate, Evaluation, LoggedFeedback, Thresholds, evaluate_blocks
 from armwise.evaluation.estimators import Estimator
-from armwise.evaluation.feedback import probability, probability_table
 from armwise.log.reading import Reading
+from armwise.offline.asking import Asked, ask
 from armwise.offline.candidates import Candidate
 from armwise.offline.observing import Observing, observe
-from armwise.offline.reading import LogSummary, read_rows, summary
-from armwise.offline.rows import Array, LoggedRows
+from armwise.offline.reading import LogSummary, read_blocks, read_outcomes, summary
+from armwise.offline.rows import LoggedOutcomes, varied
+from armwise.offline.spool import Spool
 
 UTILITY = "utility"
 
@@ -204,35 +206,39 @@ def evaluate_log(
     if len(about.arms) < 2:
         raise BadInput(f"{about.name} knows only the arm {about.arms[0]!r}: it says nothing of any other choice")
     say(f"reading {about.decisions:,} decisions")
-    rows = read_rows(log, after=after, feature_version=about.feature_version)
-    start = _first_to_judge(rows, candidates, question)
-    judging = rows.take(slice(start, None))
-    probability("propensity", judging.propensity, len(judging), open_at_zero=True)
-    probability_table("logged probabilities", judging.probabilities, len(judging), rows.arms, judging.eligible)
+    outcomes = read_outcomes(log, after=after, until=about.last, feature_version=about.feature_version)
+    start = _first_to_judge(outcomes, candidates, question)
+    judging = outcomes.take(slice(start, None))
     observing = observe(judging)
-    tables, learned = [], {}
-    for candidate in candidates:
-        say(f"asking {candidate.name}")
-        table, learned[candidate.name] = _ask(candidate, rows, start, question)
-        tables.append(table[observing.keep])
-    feedback = _feedback(judging.take(observing.keep), observing, question)
-    trade = rows.trade._replace(**{name: rate for name, rate in question.rates.items() if rate is not None})
-    names = list(feedback.outcomes)
-    if question.interval in _SURE:
-        feedback = _with_utility(feedback, trade)
-    say(f"estimating on {feedback.n:,} rows")
-    found = evaluate(
-        feedback,
-        [TargetPolicy(name=one.name, probabilities=table) for one, table in zip(candidates, tables, strict=True)],
-        estimator=question.estimator or ("dr" if question.interval in _SURE else "dr_os"),
-        interval=question.interval,
-        level=question.level,
-        folds=question.folds,
-        resamples=question.resamples,
-        rng=np.random.default_rng(question.seed),
-        thresholds=question.thresholds,
-        force=question.force,
-    )
+    with Spool() as spool:
+        asked = ask(
+            read_blocks(log, after=after, until=about.last, feature_version=about.feature_version, outcomes=outcomes),
+            candidates,
+            spool,
+            outcomes=outcomes,
+            start=start,
+            keep=observing.keep,
+            refresh=question.refresh if question.prequential else None,
+            labels=question.slices,
+            say=say,
+        )
+        feedback = _feedback(judging.take(observing.keep), observing, asked, question)
+        trade = asked.trade._replace(**{name: rate for name, rate in question.rates.items() if rate is not None})
+        names = list(feedback.outcomes)
+        if question.interval in _SURE:
+            feedback = _with_utility(feedback, trade)
+        say(f"estimating on {feedback.n:,} rows")
+        found = evaluate_blocks(
+            Blocks(rows=feedback.n, read=partial(asked.blocks, feedback)),
+            estimator=question.estimator or ("dr" if question.interval in _SURE else "dr_os"),
+            interval=question.interval,
+            level=question.level,
+            folds=question.folds,
+            resamples=question.resamples,
+            rng=np.random.default_rng(question.seed),
+            thresholds=question.thresholds,
+            force=question.force,
+        )
     notes = list(observing.notes)
     if trade.latency_weight and "latency_ms" not in names:
         notes.append("utility leaves latency out, which was never logged")
@@ -244,7 +250,7 @@ def evaluate_log(
         trade=trade,
         question=question,
         rows=feedback.n,
-        learned=learned,
+        learned=asked.learned,
         notes=tuple(notes),
     )
 
@@ -259,7 +265,7 @@ def _check_names(candidates: Sequence[Candidate]) -> None:
         raise BadInput(f"{LOGGING!r} is the policy that wrote the log; call the candidate something else")
 
 
-def _first_to_judge(rows: LoggedRows, candidates: Sequence[Candidate], question: Question) -> int:
+def _first_to_judge(rows: LoggedOutcomes, candidates: Sequence[Candidate], question: Question) -> int:
     """The first row that has taught nobody."""
     start = 0
     if any(candidate.learns for candidate in candidates) and not question.prequential:
@@ -276,25 +282,9 @@ def _first_to_judge(rows: LoggedRows, candidates: Sequence[Candidate], question:
     return start
 
 
-def _ask(candidate: Candidate, rows: LoggedRows, start: int, question: Question) -> tuple[Array, int]:
-    """[judging rows, K] of a candidate, and how many rows taught it."""
-    after = int(np.searchsorted(rows.position, candidate.learned_to, side="right"))
-    if not candidate.learns:
-        return candidate.probabilities(rows.take(slice(start, None))), 0
-    if not question.prequential:
-        candidate.learn(rows.take(slice(after, start)))
-        return candidate.probabilities(rows.take(slice(start, None))), start - after
-    candidate.learn(rows.take(slice(after, start)))
-    parts = []
-    for at in range(start, len(rows), question.refresh):
-        block = rows.take(slice(at, at + question.refresh))
-        parts.append(candidate.probabilities(block))
-        candidate.learn(block)
-    return np.concatenate(parts), len(rows) - after
-
-
-def _feedback(rows: LoggedRows, observing: Observing, question: Question) -> LoggedFeedback:
-    outcomes = {name: getattr(rows, name) for name in observing.outcomes}
+def _feedback(known: LoggedOutcomes, observing: Observing, asked: Asked, question: Question) -> LoggedFeedback:
+    """The rows that count, without their tables."""
+    outcomes = {name: getattr(known, name) for name in observing.outcomes}
     bounds = {"quality": (0.0, 1.0)}
     for name, top in (question.highest or {}).items():
         if name in outcomes:
@@ -307,7 +297,15 @@ def _feedback(rows: LoggedRows, observing: Observing, question: Question) -> Log
                 f"{' and '.join(missing)}: give highest={{{missing[0]!r}: ...}}, or use 'normal' or 'bootstrap'"
             )
     chance = {name: p[observing.keep] for name, p in observing.probability.items()}
-    return rows.feedback(outcomes, chance, bounds=bounds, slices=question.slices)
+    return LoggedFeedback(
+        arms=known.arms,
+        arm=known.arm,
+        propensity=asked.propensity,
+        outcomes=outcomes,
+        observation_probability=chance or None,
+        bounds=bounds,
+        slices=varied(asked.labels),
+    )
 
 
 def _with_utility(feedback: LoggedFeedback, trade: Trade) -> LoggedFeedback:

@@ -17,7 +17,7 @@ import numpy as np
 
 from armwise.errors import BadInput
 from armwise.evaluation import arrival_probability
-from armwise.offline.rows import OUTCOMES, Array, LoggedRows
+from armwise.offline.rows import OUTCOMES, Array, LoggedOutcomes
 
 TOO_YOUNG = 0.02
 """Of what ever comes, the share that has to have come by a decision's age for the decision to be weighed."""
@@ -40,7 +40,7 @@ class Observing:
     notes: tuple[str, ...]
 
 
-def observe(rows: LoggedRows) -> Observing:
+def observe(rows: LoggedOutcomes) -> Observing:
     """Work it out.
 
     Raises:
@@ -82,7 +82,7 @@ def observe(rows: LoggedRows) -> Observing:
     return Observing(keep=keep, outcomes=tuple(outcomes), probability=probability, notes=tuple(notes))
 
 
-def share_by_arm(rows: LoggedRows, there: Array, keep: Array) -> Array:
+def share_by_arm(rows: LoggedOutcomes, there: Array, keep: Array) -> Array:
     """[n], the share of the arm's rows on which something is known; of all rows, where the arm has none."""
     k = len(rows.arms)
     count = np.bincount(rows.arm[keep], minlength=k)
@@ -92,7 +92,7 @@ def share_by_arm(rows: LoggedRows, there: Array, keep: Array) -> Array:
     return share
 
 
-def _quality(rows: LoggedRows, known: Array) -> tuple[Array, Array]:
+def _quality(rows: LoggedOutcomes, known: Array) -> tuple[Array, Array]:
     """[n], the probability that the quality would be known by now, and whether the row is too young to tell."""
     now = max(float(rows.unix_time.max()), float(np.nanmax(rows.quality_unix_time, initial=-np.inf)))
     age = np.maximum(now - rows.unix_time, 0.0)
@@ -132,7 +132,7 @@ def _share_come(age: Array, delay: Array, among: Array) -> Array:
     return share
 
 
-def _mean_by_arm(rows: LoggedRows, asked: Array) -> Array:
+def _mean_by_arm(rows: LoggedOutcomes, asked: Array) -> Array:
     """[n], the mean probability of being judged of the arm's rows that say it."""
     k = len(rows.arms)
     total = np.bincount(rows.arm[asked], weights=rows.judging_probability[asked], minlength=k)

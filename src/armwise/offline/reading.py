@@ -1,4 +1,4 @@
-"""From a log to arrays, through Arrow, block by block: memory is that of a block, or of the rows that are kept.
+"""From a log to arrays, through Arrow: outcomes, which are few numbers, all at once; what was decided, block by block.
 
 Any log will do that can be queried: a DuckDB file that is free (:class:`armwise.log.duckdb.ReadOnlyLog`), one that a
 service is writing (what it has published: :func:`armwise.log.open_reader`), or the service's own log, in its process.
@@ -7,23 +7,24 @@ service is writing (what it has published: :func:`armwise.log.open_reader`), or 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from armwise.contracts import Arm
-from armwise.errors import BadInput, unknown
+from armwise.errors import BadInput, LogError, unknown
 from armwise.log.events import arm_from_json
 from armwise.log.reading import Reading
-from armwise.offline.rows import Array, LoggedRows
+from armwise.offline.rows import Array, LoggedOutcomes, LoggedRows
 
 BLOCK = 1 << 16
 """Rows of a block."""
 
-_NUMBERS = (
-    "unix_time",
+_KNOWN = ("quality", "quality_deviation", "cost_usd", "latency_ms", "output_tokens", "judging_probability")
+_DECIDED = (
     "propensity",
     "cost_weight",
     "latency_weight",
@@ -31,13 +32,10 @@ _NUMBERS = (
     "latency_ref_ms",
     "predicted_cost_usd",
     "predicted_latency_ms",
-    "quality",
-    "quality_deviation",
-    "cost_usd",
-    "latency_ms",
-    "output_tokens",
-    "judging_probability",
 )
+_Part = TypeVar("_Part", bound=LoggedOutcomes)
+
+_LOST = "{} lost decisions while it was read; read it again"
 _TEXTS = ("task", "tenant", "policy_version")
 
 
@@ -111,6 +109,23 @@ def pool_of(log: Reading) -> list[Arm]:
     return list(pool.values())
 
 
+def read_outcomes(
+    log: Reading, *, after: int = 0, until: int | None = None, feature_version: str | None = None
+) -> LoggedOutcomes:
+    """What is known by now of the decisions, all at once.
+
+    Decisions that follow their session's first are left out: nothing was drawn there, and what their quality is stands
+    in the row of the decision that drew (:mod:`armwise.sessions`).
+
+    Raises:
+        BadInput: as :func:`summary`, or if no decision lies between the positions.
+        LogError: if the log cannot be read.
+    """
+    about = summary(log, feature_version=feature_version)
+    parts = _outcomes(log, about, after, about.last if until is None else until)
+    return LoggedOutcomes.concatenate(_some(parts, log, after, until))
+
+
 def read_blocks(
     log: Reading,
     *,
@@ -119,35 +134,38 @@ def read_blocks(
     feature_version: str | None = None,
     block: int = BLOCK,
     contexts: bool = True,
+    outcomes: LoggedOutcomes | None = None,
 ) -> Iterator[LoggedRows]:
-    """Rows in the order of the log, ``block`` at a time.
-
-    Decisions that follow their session's first are left out: nothing was drawn there, and what their quality is stands
-    in the row of the decision that drew (:mod:`armwise.sessions`).
+    """The rows of :func:`read_outcomes` with what was decided, ``block`` at a time.
 
     Args:
         after, until: positions: decisions above the one, and up to the other.
-        contexts: whether the vectors are wanted; without them d is 0 and reading is several times faster.
+        contexts: whether the vectors are wanted; without them d is 0.
+        outcomes: of the same decisions, where they have been read already.
 
     Raises:
-        BadInput: as :func:`summary`.
-        LogError: if the log cannot be read.
+        BadInput: as :func:`read_outcomes`.
+        LogError: if the log cannot be read, or lost decisions meanwhile.
     """
     about = summary(log, feature_version=feature_version)
-    vectors = ", decision.vector, decision.vector_exact" if contexts else ""
-    numbers = ", ".join(f"decision.{name}" for name in _NUMBERS)
+    last = about.last if until is None else until
+    if outcomes is None:
+        parts = _outcomes(log, about, after, last)
+        if not parts:
+            return
+        outcomes = LoggedOutcomes.concatenate(parts)
+    columns = ("position", "seed", "input_tokens", *_DECIDED, *_TEXTS, "arms", "probability_of")
     sql = (
-        f"SELECT decision.position, decision.arm, decision.seed, decision.input_tokens, decision.error, {numbers}, "
-        f"{', '.join(f'decision.{name}' for name in _TEXTS)}, decision.arms, decision.probability_of, "
-        f"outcome.quality_unix_time{vectors} "
-        "FROM rewarded AS decision LEFT JOIN outcomes AS outcome ON decision.id = outcome.decision_id "
-        "WHERE decision.feature_version = $1 AND decision.position > $2 AND decision.position <= $3 "
-        "AND decision.head IS NULL "
-        "ORDER BY decision.position"
+        f"SELECT {', '.join(columns)}{', vector' if contexts else ''} FROM decisions "
+        "WHERE feature_version = $1 AND position > $2 AND position <= $3 AND head IS NULL ORDER BY position"
     )
-    for batch in log.stream(sql, [about.feature_version, after, about.last if until is None else until], rows=block):
+    at = 0
+    for batch in log.stream(sql, [about.feature_version, after, last], rows=block):
         if batch.num_rows:
-            yield _rows(batch, about)
+            yield _rows(batch, about, outcomes.take(slice(at, at + batch.num_rows)), log.name)
+        at += batch.num_rows
+    if at != len(outcomes):
+        raise LogError(_LOST.format(log.name))
 
 
 def read_rows(
@@ -161,34 +179,63 @@ def read_rows(
     """All rows at once: about 200 bytes each, 9 per arm and 4 per feature.
 
     Raises:
-        BadInput: as :func:`summary`, or if no decision lies between the positions.
+        BadInput: as :func:`read_outcomes`.
     """
-    options = {"after": after, "until": until, "feature_version": feature_version, "contexts": contexts}
-    parts = list(read_blocks(log, **options))  # type: ignore[arg-type]  # one mapping of several types
+    parts = list(read_blocks(log, after=after, until=until, feature_version=feature_version, contexts=contexts))
+    return LoggedRows.concatenate(_some(parts, log, after, until))
+
+
+def _some(parts: list[_Part], log: Reading, after: int, until: int | None) -> list[_Part]:
     if not parts:
         raise BadInput(f"{log.name} has no decision at positions above {after} and up to {until}")
-    return LoggedRows.concatenate(parts)
+    return parts
 
 
-def _rows(batch: pa.RecordBatch, about: LogSummary) -> LoggedRows:
-    n = batch.num_rows
+def _outcomes(log: Reading, about: LogSummary, after: int, until: int) -> list[LoggedOutcomes]:
+    numbers = ", ".join(f"decision.{name}" for name in _KNOWN)
+    sql = (
+        f"SELECT decision.position, decision.unix_time, decision.arm, decision.error, {numbers}, "
+        "outcome.quality_unix_time "
+        "FROM rewarded AS decision LEFT JOIN outcomes AS outcome ON decision.id = outcome.decision_id "
+        "WHERE decision.feature_version = $1 AND decision.position > $2 AND decision.position <= $3 "
+        "AND decision.head IS NULL "
+        "ORDER BY decision.position"
+    )
     code = {name: k for k, name in enumerate(about.arms)}
-    eligible, probabilities = _tables(batch, code)
-    parts = {name: _floats(batch.column(name)) for name in (*_NUMBERS, "quality_unix_time")}
+    return [
+        LoggedOutcomes(
+            arms=about.arms,
+            position=_integers(batch.column("position")),
+            arm=_codes(batch.column("arm"), code),
+            error=batch.column("error").to_numpy(zero_copy_only=False).astype(bool),
+            **{name: _floats(batch.column(name)) for name in ("unix_time", *_KNOWN, "quality_unix_time")},
+        )
+        for batch in log.stream(sql, [about.feature_version, after, until], rows=BLOCK)
+        if batch.num_rows
+    ]
+
+
+def _rows(batch: pa.RecordBatch, about: LogSummary, known: LoggedOutcomes, name: str) -> LoggedRows:
+    if not np.array_equal(_integers(batch.column("position")), known.position):
+        raise LogError(_LOST.format(name))
+    eligible, probabilities = _tables(batch, {arm: k for k, arm in enumerate(about.arms)})
+    columns: dict[str, Any] = {field.name: getattr(known, field.name) for field in fields(known)}
+    columns |= {text: _texts(batch.column(text)) for text in _TEXTS}
+    columns |= {number: _floats(batch.column(number)) for number in _DECIDED}
     return LoggedRows(
-        arms=about.arms,
+        **columns,
         feature_version=about.feature_version,
-        position=batch.column("position").to_numpy(zero_copy_only=False).astype(np.int64),
-        arm=_codes(batch.column("arm"), code),
         eligible=eligible,
         probabilities=probabilities,
-        vectors=_vectors(batch, n) if "vector" in batch.schema.names else np.zeros((n, 0), dtype=np.float32),
-        input_tokens=batch.column("input_tokens").to_numpy(zero_copy_only=False).astype(np.int64),
+        vectors=_vectors(batch) if "vector" in batch.schema.names else np.zeros((len(known), 0), dtype=np.float32),
+        input_tokens=_integers(batch.column("input_tokens")),
         seed=batch.column("seed").to_numpy(zero_copy_only=False).astype(np.uint64),
-        error=batch.column("error").to_numpy(zero_copy_only=False).astype(bool),
-        **{name: _texts(batch.column(name)) for name in _TEXTS},
-        **parts,
     )
+
+
+def _integers(column: pa.Array) -> Array:
+    values: Array = column.to_numpy(zero_copy_only=False).astype(np.int64)
+    return values
 
 
 def _floats(column: pa.Array) -> Array:
@@ -228,8 +275,8 @@ def _tables(batch: pa.RecordBatch, code: dict[str, int]) -> tuple[Array, Array]:
     return eligible, probabilities
 
 
-def _vectors(batch: pa.RecordBatch, n: int) -> Array:
+def _vectors(batch: pa.RecordBatch) -> Array:
     """float32 [n, d]; a context that float32 cannot hold exactly is rounded, as for learning it may be."""
     flat = batch.column("vector").flatten().to_numpy(zero_copy_only=False)
-    vectors: Array = flat.reshape(n, -1).astype(np.float32, copy=False)
+    vectors: Array = flat.reshape(batch.num_rows, -1).astype(np.float32, copy=False)
     return vectors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,25 +17,18 @@ Array = NDArray[Any]
 
 OUTCOMES = ("quality", "cost_usd", "latency_ms")
 """What is measured of a decision, each NaN where it is not known (which is never zero)."""
+LATE = 1_000
+"""Rows that say which exchange rates are the usual ones of late."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LoggedRows:
-    """n decisions over K arms, in the order of the log. Made by :mod:`armwise.offline.reading`.
+class LoggedOutcomes:
+    """What is known by now of n decisions over K arms, in the order of the log: some 90 bytes each.
 
     Attributes:
         arms: the K arms of the whole log; columns of [n, K] arrays.
-        feature_version: of all rows.
         position, unix_time: [n], where in the log, and when.
         arm: [n], column of the arm that was drawn.
-        propensity: [n], the probability with which it was drawn.
-        eligible: bool [n, K], the action sets.
-        probabilities: [n, K], the whole logged distribution, 0 outside the action set.
-        vectors: float32 [n, d], the contexts.
-        input_tokens, seed: [n].
-        task, tenant, policy_version: [n], text; "" for none.
-        cost_weight, latency_weight, cost_ref_usd, latency_ref_ms: [n], the exchange rates in force.
-        predicted_cost_usd, predicted_latency_ms: [n], of the drawn arm, at the time.
         quality, quality_deviation, cost_usd, latency_ms, output_tokens: [n], NaN where not known.
         quality_unix_time: [n], when the quality came; NaN where it has not.
         judging_probability: [n], with which judges were to look; NaN where nobody knows.
@@ -43,10 +36,68 @@ class LoggedRows:
     """
 
     arms: tuple[str, ...]
-    feature_version: str
     position: Array
     unix_time: Array
     arm: Array
+    quality: Array
+    quality_deviation: Array
+    quality_unix_time: Array
+    cost_usd: Array
+    latency_ms: Array
+    output_tokens: Array
+    judging_probability: Array
+    error: Array
+
+    def __len__(self) -> int:
+        return len(self.arm)
+
+    def take(self, which: slice | Array) -> Self:
+        """Some of the rows: a stretch (as views), a mask or an order."""
+        cut: dict[str, Any] = {
+            name: value[which] if isinstance(value, np.ndarray) else value for name, value in _of(self)
+        }
+        return type(self)(**cut)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Parts of one log, one after the other.
+
+        Raises:
+            BadInput: if there is none, or they are not of the same arms and features.
+        """
+        if not parts:
+            raise BadInput("there are no rows to put together")
+        first = parts[0]
+        for part in parts[1:]:
+            for name, value in _of(first):
+                if not isinstance(value, np.ndarray) and getattr(part, name) != value:
+                    raise BadInput(f"rows of {name} {getattr(part, name)!r} do not go with those of {value!r}")
+        if len(parts) == 1:
+            return first
+        whole: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) if isinstance(value, np.ndarray) else value
+            for name, value in _of(first)
+        }
+        return cls(**whole)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoggedRows(LoggedOutcomes):
+    """And what was decided. Made by :mod:`armwise.offline.reading`.
+
+    Attributes:
+        feature_version: of all rows.
+        propensity: [n], the probability with which the arm was drawn.
+        eligible: bool [n, K], the action sets.
+        probabilities: [n, K], the whole logged distribution, 0 outside the action set.
+        vectors: float32 [n, d], the contexts.
+        input_tokens, seed: [n].
+        task, tenant, policy_version: [n], text; "" for none.
+        cost_weight, latency_weight, cost_ref_usd, latency_ref_ms: [n], the exchange rates in force.
+        predicted_cost_usd, predicted_latency_ms: [n], of the drawn arm, at the time.
+    """
+
+    feature_version: str
     propensity: Array
     eligible: Array
     probabilities: Array
@@ -62,17 +113,6 @@ class LoggedRows:
     latency_ref_ms: Array
     predicted_cost_usd: Array
     predicted_latency_ms: Array
-    quality: Array
-    quality_deviation: Array
-    quality_unix_time: Array
-    cost_usd: Array
-    latency_ms: Array
-    output_tokens: Array
-    judging_probability: Array
-    error: Array
-
-    def __len__(self) -> int:
-        return len(self.arm)
 
     @property
     def dimension(self) -> int:
@@ -81,11 +121,11 @@ class LoggedRows:
 
     @property
     def trade(self) -> Trade:
-        """The usual exchange rates of late: medians of the latest thousand rows.
+        """The usual exchange rates of late: medians of the latest ``LATE`` rows.
 
         Not those of the last row, which may have brought its own or met a budget that was spent.
         """
-        late = slice(-1_000, None)
+        late = slice(-LATE, None)
         rates = (self.cost_weight, self.latency_weight, self.cost_ref_usd, self.latency_ref_ms)
         return Trade(*(float(np.median(rate[late])) for rate in rates))
 
@@ -115,40 +155,9 @@ class LoggedRows:
             logging_probabilities=self.probabilities,
             observation_probability=chance or None,
             bounds=bounds,
-            slices={name: column for name, column in labels.items() if len(set(column.tolist())) > 1},
+            slices=varied(labels),
             features=self.vectors,
         )
-
-    def take(self, which: slice | Array) -> LoggedRows:
-        """Some of the rows: a stretch (as views), a mask or an order."""
-        cut: dict[str, Any] = {
-            name: value[which] if isinstance(value, np.ndarray) else value for name, value in _of(self)
-        }
-        return LoggedRows(**cut)
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[LoggedRows]) -> LoggedRows:
-        """Parts of one log, one after the other.
-
-        Raises:
-            BadInput: if there is none, or they are not of the same arms and features.
-        """
-        if not parts:
-            raise BadInput("there are no rows to put together")
-        first = parts[0]
-        for part in parts:
-            if (part.arms, part.feature_version) != (first.arms, first.feature_version):
-                raise BadInput(
-                    f"rows of arms {part.arms} and features {part.feature_version!r} do not go with those of "
-                    f"{first.arms} and {first.feature_version!r}"
-                )
-        if len(parts) == 1:
-            return first
-        whole: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts]) if isinstance(value, np.ndarray) else value
-            for name, value in _of(first)
-        }
-        return cls(**whole)
 
     def case(self, i: int) -> tuple[Decision, Outcome]:
         """Row i as the records that a decider learns from (what other arms were predicted to cost is not kept)."""
@@ -189,7 +198,12 @@ class LoggedRows:
         return decision, known
 
 
-def _of(rows: LoggedRows) -> list[tuple[str, Any]]:
+def varied(labels: Mapping[str, Array]) -> dict[str, Array]:
+    """Those of the columns that have more than one value."""
+    return {name: column for name, column in labels.items() if len(set(column.tolist())) > 1}
+
+
+def _of(rows: LoggedOutcomes) -> list[tuple[str, Any]]:
     return [(field.name, getattr(rows, field.name)) for field in fields(rows)]
 
 

@@ -10,10 +10,7 @@ import numpy as np
 from armwise.errors import LogError
 from armwise.log import open_reader
 from armwise.log.reading import Reading, Span
-from armwise.log.schema import SETTINGS
-
-MEMORY = "700MB"
-"""What DuckDB may take; it spills to disk beyond that."""
+from armwise.log.schema import reader_settings
 
 
 class ExportedRows(Reading):
@@ -28,7 +25,7 @@ class ExportedRows(Reading):
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
-        self._root = duckdb.connect(":memory:", config=dict(SETTINGS))
+        self._root = duckdb.connect(":memory:", config=reader_settings())
         escaped = pattern.replace("'", "''")
         try:
             if "://" in pattern:
@@ -82,15 +79,8 @@ def open_source(source: str) -> Reading:
     """
     path = Path(source)
     if "://" in source or "*" in source or (path.suffix == ".parquet" and not path.is_dir()):
-        reader: Reading = ExportedRows(source)
-    else:
-        reader = open_reader(source)
-    cursor = reader.cursor()
-    try:
-        cursor.execute(f"SET memory_limit = '{MEMORY}'")
-    finally:
-        cursor.close()
-    return reader
+        return ExportedRows(source)
+    return open_reader(source)
 
 
 def cuts(reader: Reading, feature_version: str, shares: tuple[float, ...], latest: int | None) -> list[int]:

@@ -2,7 +2,7 @@
 
 from armwise.errors import UnknownName, unknown
 from armwise.evaluation.outcome_models.base import OutcomeModel, OutcomePredictions
-from armwise.evaluation.outcome_models.cross_fit import cross_fit
+from armwise.evaluation.outcome_models.cross_fit import CrossFit, cross_fit
 from armwise.evaluation.outcome_models.ridge import RidgeOutcome
 from armwise.evaluation.outcome_models.vw import VWOutcome
 
@@ -23,6 +23,7 @@ def outcome_model_named(name: str) -> OutcomeModel:
 
 __all__ = [
     "OUTCOME_MODELS",
+    "CrossFit",
     "OutcomeModel",
     "OutcomePredictions",
     "RidgeOutcome",

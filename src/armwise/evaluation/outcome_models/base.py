@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -26,6 +26,53 @@ class OutcomeModel(Protocol):
     def fit(self, features: Floats, arm: Ints, outcome: Floats, weight: Floats | None, arms: int) -> FittedOutcome:
         """Fit on rows features [n, d], arm [n], outcome [n] (no NaN), row weight [n] or None, K = ``arms``."""
         ...
+
+
+class OutcomeSums(Protocol):
+    """What a model needs of rows that come in blocks."""
+
+    def add(self, features: Floats, arm: Ints, outcome: Floats, weight: Floats | None) -> None:
+        """Add a block, as ``OutcomeModel.fit`` takes rows."""
+        ...
+
+    def fit(self, others: Sequence[Self]) -> FittedOutcome:
+        """Fit on these rows and those of others, which follow them."""
+        ...
+
+
+@runtime_checkable
+class Additive(Protocol):
+    """An outcome model that is fitted from sums, which need not hold the rows."""
+
+    def sums(self, arms: int) -> OutcomeSums:
+        """Sums of no row yet, over K = ``arms``."""
+        ...
+
+
+class KeptRows:
+    """The rows themselves, for a model that needs them all at once."""
+
+    def __init__(self, model: OutcomeModel, arms: int) -> None:
+        self._model, self._arms = model, arms
+        self._blocks: list[tuple[Floats, Ints, Floats, Floats | None]] = []
+
+    def add(self, features: Floats, arm: Ints, outcome: Floats, weight: Floats | None) -> None:
+        """Keep a block."""
+        self._blocks.append((features, arm, outcome, weight))
+
+    def fit(self, others: Sequence[Self]) -> FittedOutcome:
+        """Fit on these rows and those of others, which follow them."""
+        features, arm, outcome, weight = zip(
+            *(block for kept in (self, *others) for block in kept._blocks), strict=True
+        )
+        weights = [w for w in weight if w is not None]
+        return self._model.fit(
+            np.concatenate(features),
+            np.concatenate(arm),
+            np.concatenate(outcome),
+            np.concatenate(weights) if weights else None,
+            self._arms,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
