@@ -51,7 +51,7 @@ from armwise.simulation.baselines import (
 )
 from armwise.simulation.summary import Interval, interval
 from armwise.simulation.worlds import TableWorld
-from outcomes.cells import Cell, Key, completed, read_cells
+from outcomes.cells import Cell, Cells, Key
 from outcomes.peers import mabwiser, pareto_bandit
 from outcomes.tables import DATA, ROOT, TABLES, checked, shuffled, table_of
 
@@ -94,10 +94,6 @@ def run(data: Path, name: str, method: str, place: int, seed: int) -> dict[str, 
     quality, cost = table.score[every, arm], table.cost_usd[every, arm]
     half = slice(len(table) // 2, None)
     return {
-        "set": name,
-        "method": method,
-        "place": place,
-        "seed": seed,
         "whole": [float(quality.mean()), float(cost.mean())],
         "half": [float(quality[half].mean()), float(cost[half].mean())],
         **extra,
@@ -350,7 +346,8 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     data = checked(options.data, options.sets)
-    cells = read_cells(options.cells)
+    runs = Cells(options.cells, ("set", "method", "place", "seed"))
+    cells = runs.read()
     if not options.report_only:
         todo = [
             (name, method, place, seed)
@@ -360,7 +357,7 @@ def main() -> None:
             if not (method == TOLD and name == "GSM8K")  # it has one task
             for place in range(1 if method == HELD else len(SHARES))
         ]
-        cells = completed(todo, partial(run, data), options.cells, jobs=options.jobs)
+        cells = runs.completed(todo, partial(run, data), jobs=options.jobs)
     results = [summarise(data, name, cells, options.seeds) for name in options.sets]
     text = "\n".join(report(results)) + "\n"
     if options.output:

@@ -34,10 +34,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from scipy.stats import chi2
 
 from armwise.judging import JudgeSampler
+from outcomes.cells import Cell, Cells, Key
 from reward_runs import (
     ANCHOR_EVERY,
     JUDGED,
@@ -76,10 +76,6 @@ SAMPLINGS = {
 POISONS = {"honest": (False, True), "poisoned": (True, True), "poisoned, no limit": (True, False)}
 SHOWN = (10, 20, 50)
 ANCHORS_WATCHED = 20_000
-
-Key = tuple[str, str, str, int]
-"""Part, set, label, seed."""
-Cells = Mapping[Key, Mapping[str, float]]
 
 
 def named(name: str) -> Any:
@@ -129,26 +125,13 @@ RUNS: dict[str, tuple[tuple[str, ...], dict[str, Callable[[str, int], dict[str, 
 # ---------------------------------------------------------------------------------------------- runs
 
 
-def run(key: Key) -> dict[str, Any]:
+def run(part: str, name: str, label: str, seed: int) -> Cell:
     """One run, with the processor time that it took."""
-    part, name, label, seed = key
     if part not in ("fusion", "false_alarms"):
         named(name)  # reading a table is no part of a run
     began = time.process_time()
     found = RUNS[part][1][label](name, seed)
-    return {"key": key, "found": found, "processor_s": time.process_time() - began}
-
-
-def compute(todo: Sequence[Key], jobs: int, path: Path) -> None:
-    with path.open("a") as file:
-        for cell in Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(run)(key) for key in todo):
-            file.write(json.dumps(cell) + "\n")
-            file.flush()
-
-
-def read_cells(path: Path) -> dict[Key, dict[str, Any]]:
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return {tuple(cell["key"]): cell for cell in map(json.loads, lines)}  # type: ignore[misc]  # a key has four parts
+    return {"found": found, "processor_s": time.process_time() - began}
 
 
 # ---------------------------------------------------------------------------------------------- what they say
@@ -157,7 +140,7 @@ def read_cells(path: Path) -> dict[Key, dict[str, Any]]:
 class Part:
     """The runs of one part on one set, by label; only seeds that every label has, so that differences are paired."""
 
-    def __init__(self, cells: Mapping[Key, Mapping[str, Any]], part: str, name: str, seeds: int) -> None:
+    def __init__(self, cells: Mapping[Key, Cell], part: str, name: str, seeds: int) -> None:
         labels = RUNS[part][1]
         whole = [seed for seed in range(seeds) if all((part, name, label, seed) in cells for label in labels)]
         self.seeds = len(whole)
@@ -298,20 +281,17 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     parts = given.parts or list(RUNS)
-    given.cells.parent.mkdir(parents=True, exist_ok=True)
+    runs = Cells(given.cells, ("part", "set", "label", "seed"))
     found: dict[str, Any] = {}
     for part in parts:
         sets, labels = RUNS[part]
-        if not given.report_only:
-            todo = [(part, name, label, seed) for seed in range(given.seeds) for name in sets for label in labels]
-            there = read_cells(given.cells)
-            compute([key for key in todo if key not in there], given.jobs, given.cells)
-        cells = read_cells(given.cells)
+        todo = [(part, name, label, seed) for seed in range(given.seeds) for name in sets for label in labels]
+        cells = runs.read() if given.report_only else runs.completed(todo, run, jobs=given.jobs)
         found[part] = {"processor_s": sum(cell["processor_s"] for key, cell in cells.items() if key[0] == part)}
         for name in sets:
-            runs = Part(cells, part, name, given.seeds)
-            if runs.seeds:
-                found[part][name] = {"seeds": runs.seeds, **SUMMARIES[part](runs)}
+            of_set = Part(cells, part, name, given.seeds)
+            if of_set.seeds:
+                found[part][name] = {"seeds": of_set.seeds, **SUMMARIES[part](of_set)}
         if not given.json:
             print(f"{part}\n{shown(found[part])}", flush=True)
     if given.json:
