@@ -44,7 +44,7 @@ from armwise.pacing import Evidence, Objective
 from armwise.simulation import OutcomeTable, replay
 from armwise.simulation.summary import interval
 from armwise.simulation.worlds import TableWorld
-from outcomes.cells import Cell, Key, completed, read_cells
+from outcomes.cells import Cell, Cells, Key
 from outcomes.peers import pareto_bandit
 from outcomes.tables import DATA, ROOT, TABLES, checked, shuffled, table_of
 
@@ -83,7 +83,7 @@ def run(data: Path, name: str, method: str, place: int, seed: int) -> Cell:
         usd = budgets_of(table)[place]
         spent = table.cost_usd[np.arange(len(table)), pareto_bandit(table, usd, seed)]
         measured = {"late": float(spent[len(table) // 2 :].mean() / usd), "whole": float(spent.mean() / usd)}
-    return {"set": name, "method": method, "place": place, "seed": seed, **measured}
+    return measured
 
 
 def budget(table: OutcomeTable, usd: float, seed: int) -> dict[str, float]:
@@ -292,7 +292,8 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     data = checked(options.data, options.tables)
-    cells = read_cells(options.cells)
+    runs = Cells(options.cells, ("set", "method", "place", "seed"))
+    cells = runs.read()
     if not options.report_only:
         todo = [
             (name, method, place, seed)
@@ -301,7 +302,7 @@ def main() -> None:
             for name in options.tables
             for place in range(PLACES[method])
         ]
-        cells = completed(todo, partial(run, data), options.cells, jobs=options.jobs)
+        cells = runs.completed(todo, partial(run, data), jobs=options.jobs)
     there = {name for name, method, _, _ in cells if method == "budget"}
     results = [summarise(name, cells) for name in options.tables if name in there]
     if options.json:
