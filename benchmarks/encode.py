@@ -18,7 +18,6 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -79,7 +78,8 @@ def wordllama_embed() -> Callable[[str], object]:
     """wordllama's own path, over the whole text, as its README has it."""
     import wordllama
 
-    model = wordllama.WordLlama.load(cache_dir=Path(str(find_spec("wordllama").origin)).parent, disable_download=True)
+    folder = Path(wordllama.__file__).parent
+    model = wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
     return lambda text: model.embed(text, norm=True)
 
 

@@ -9,7 +9,6 @@ that evaluates, which is a fresh one.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,19 +16,21 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from armwise.contracts import Arm, Model, PoolChange
+from armwise.log import DuckDBLog, open_reader
+from armwise.offline import Question, evaluate_log, make_candidates, summary
+from off_policy.machine import peak_mib
+
 POLICIES = ("thompson", "squarecb", "epsilon", "softmax", "uniform", "linucb", "fastcb")
 ARMS = 12
 
 
-def make(folder, rows, features):
+def make(folder: str, rows: int, features: int) -> str:
     """A published log, written by DuckDB itself: a service would take an hour to make so many decisions."""
-    import duckdb
-    import numpy as np
-    import pyarrow as pa
-
-    from armwise.contracts import Arm, Model, PoolChange
-    from armwise.log import DuckDBLog
-
     live = Path(folder) / "log.duckdb"
     with DuckDBLog(live) as log:
         for k in range(ARMS):
@@ -97,14 +98,12 @@ def make(folder, rows, features):
     return f"{live}.parquet"
 
 
-def measure(args):
+def measure(args: argparse.Namespace) -> None:
     """In a process of its own."""
-    from armwise.log import open_reader
-    from armwise.offline import Question, evaluate_log, make_candidates, summary
+    steps: list[tuple[str, float]] = []
+    started, worked = time.perf_counter(), time.process_time()
 
-    steps, started, worked = [], time.perf_counter(), time.process_time()
-
-    def step(text):
+    def step(text: str) -> None:
         steps.append((text, time.perf_counter()))
 
     with open_reader(args.path) as log:
@@ -122,7 +121,7 @@ def measure(args):
                 "steps": took,
                 "seconds": time.perf_counter() - started,
                 "core_seconds": time.process_time() - worked,
-                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "peak_mib": peak_mib(),
                 "rows": found.rows,
                 "estimates": {
                     name: [round(v, 5) for v in (e.value, e.lower, e.upper)]
@@ -134,7 +133,7 @@ def measure(args):
     )
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--candidates", type=int, default=5)

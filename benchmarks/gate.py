@@ -79,7 +79,7 @@ def better(logging: np.ndarray, utility: np.ndarray, gain: float) -> np.ndarray:
     most = float(((best - logging) * utility).sum(axis=1).mean())
     share = gain / most
     assert 0.0 < share <= 1.0, f"this world has only {most:.3f} of utility to gain"
-    return logging + share * (best - logging)
+    return np.asarray(logging + share * (best - logging))
 
 
 def record(rng: np.random.Generator, n: int, made: tuple[np.ndarray, ...]) -> LoggedRows:
@@ -158,7 +158,8 @@ def main() -> None:
     args = parser.parse_args()
     found = {}
     for label, gain in (("none is better", 0.0), (f"one is better by {args.gain:g}", args.gain)):
-        began, hits, reasons = time.perf_counter(), 0, {}
+        began, hits = time.perf_counter(), 0
+        reasons: dict[str, int] = {}
         for i in range(args.trials):
             promoted, reason = trial(args.seed + i, args.rows, args.candidates, gain)
             hits += promoted

@@ -17,14 +17,15 @@ from pathlib import Path
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")  # one core is one core
 
+from armwise.simulation import OutcomeTable, parse_study, replay  # noqa: E402 - numpy reads the two when it is imported
+from armwise.simulation.sweep import run_cells  # noqa: E402
+from armwise.simulation.worlds import TableWorld  # noqa: E402
+
 POLICIES = ("thompson", "squarecb", "epsilon", "linucb", "uniform")
 BUDGETS = [0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6]
 
 
-def one_core(repeats):
-    from armwise.simulation import OutcomeTable, replay
-    from armwise.simulation.worlds import TableWorld
-
+def one_core(repeats: int) -> None:
     table = OutcomeTable.packaged()
     episode = TableWorld(table).episode(0)
     print(f"{len(table):,} rounds, {len(table.arms)} arms, {table.dimension} features; best of {repeats}")
@@ -38,10 +39,7 @@ def one_core(repeats):
         print(f"| {policy} | {best:,.0f} | {run.mean_quality:.4f} | {1e3 * run.mean_cost_usd:.4f} |", flush=True)
 
 
-def sweep(jobs):
-    from armwise.simulation import parse_study
-    from armwise.simulation.sweep import run_cells
-
+def sweep(jobs: int) -> None:
     study = parse_study(
         {
             "worlds": [{"name": "mmlu_pro", "kind": "packaged"}],
@@ -62,13 +60,16 @@ def sweep(jobs):
     )
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
-    sweep(args.jobs) if args.sweep else one_core(args.repeats)
+    if args.sweep:
+        sweep(args.jobs)
+    else:
+        one_core(args.repeats)
 
 
 if __name__ == "__main__":

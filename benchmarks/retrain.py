@@ -36,8 +36,8 @@ CANDIDATES = (
 BLOCK = 50_000
 
 
-def price(k: int) -> dict[str, float]:
-    return {"input_usd_per_mtok": 0.1 * (k + 1), "output_usd_per_mtok": 0.4 * (k + 1)}
+def model(k: int) -> Model:
+    return Model(f"m{k}", input_usd_per_mtok=0.1 * (k + 1), output_usd_per_mtok=0.4 * (k + 1))
 
 
 def build(path: Path, rows: int, arms: int) -> None:
@@ -47,8 +47,8 @@ def build(path: Path, rows: int, arms: int) -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(d, arms)) * 0.08
     with DuckDBLog(path) as log:
-        for k, name in enumerate(names):
-            log.append(PoolChange(action="add", arm=Arm.of(Model(name, **price(k))), at=1e9))
+        for k in range(arms):
+            log.append(PoolChange(action="add", arm=Arm.of(model(k)), at=1e9))
         log.flush()
         cursor = log.cursor()
         for start in range(0, rows, BLOCK):
@@ -120,7 +120,14 @@ def build(path: Path, rows: int, arms: int) -> None:
 
 def config(path: Path, arms: int, candidates: int) -> dict[str, object]:
     return {
-        "models": [{"name": f"m{k}", **price(k)} for k in range(arms)],
+        "models": [
+            {
+                "name": one.name,
+                "input_usd_per_mtok": one.input_usd_per_mtok,
+                "output_usd_per_mtok": one.output_usd_per_mtok,
+            }
+            for one in map(model, range(arms))
+        ],
         "log": str(path),
         "retrain": {"candidates": list(CANDIDATES[:candidates]), "report": None},
     }

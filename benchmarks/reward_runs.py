@@ -111,19 +111,35 @@ def split(rows: OutcomeTable, seed: int) -> tuple[np.ndarray, np.ndarray]:
 # ---------------------------------------------------------------------------------------------- the ledger
 
 
+class Due:
+    """Calls that are to be made later, in the order of their times."""
+
+    def __init__(self) -> None:
+        self._times: list[tuple[float, int]] = []
+        self._calls: list[Callable[[], object]] = []
+
+    def post(self, at: float, call: Callable[[], object]) -> None:
+        heapq.heappush(self._times, (at, len(self._calls)))
+        self._calls.append(call)
+
+    def send(self, now: float) -> None:
+        """Make those whose time has come."""
+        while self._times and self._times[0][0] <= now:
+            self._calls[heapq.heappop(self._times)[1]]()
+
+
 def messy(rows: OutcomeTable, seed: int, *, clean: bool) -> dict[str, float]:
     """Final quality, and whether the totals of the log are those of the signals that stand."""
     rng = np.random.default_rng([seed, 2])
     events: list[Event] = []
     service = Service(rows, seed, events=events)
     traffic, held = split(rows, seed)
-    due: list[tuple[float, int, Callable[[], None]]] = []
+    due = Due()
     truth: dict[str, float] = {}
     bills: dict[str, float] = {}
     for i, row in enumerate(traffic.tolist()):
         now = GAP_S * i
-        while due and due[0][0] <= now:
-            heapq.heappop(due)[2]()
+        due.send(now)
         decision, arm = service.decide(row, now)
         cost, quality = float(rows.cost_usd[row, arm]), float(rows.score[row, arm])
         service.signal(decision, "cost_usd", cost, now)
@@ -141,17 +157,16 @@ def messy(rows: OutcomeTable, seed: int, *, clean: bool) -> dict[str, float]:
         if rng.random() < 0.05:
             sends.append(later + rng.uniform(0.0, 3_600.0))
         for at in sends:
-            heapq.heappush(due, (at, len(events) * 4 + len(due), functools.partial(send, at)))
+            due.post(at, functools.partial(send, at))
         if retracted:
             at = later + rng.uniform(0.0, 3_600.0)
             take_back = functools.partial(
                 service.signal, decision, "retraction", 1.0, at, event_id="take back", retracts="quality"
             )
-            heapq.heappush(due, (at, len(events) * 4 + len(due), take_back))
+            due.post(at, take_back)
         else:
             truth[decision.id] = quality
-    while due:
-        heapq.heappop(due)[2]()
+    due.send(math.inf)
     expected = {
         "decisions": float(len(traffic)),
         "rewarded": float(len(truth)),
@@ -388,8 +403,8 @@ def fused(first: np.ndarray, second: np.ndarray, declared: float) -> np.ndarray:
     for m, said in raw:
         at += 1.0
         model.learn(said, [], arm=f"{m}")
-    for change in model.propose(standing, at):
-        standing.add(change)
+    for proposed in model.propose(standing, at):
+        standing.add(proposed)
     for m, said in raw:
         read = []
         for one in said:

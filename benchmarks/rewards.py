@@ -83,27 +83,28 @@ def named(name: str) -> Any:
     return table(*LIMITS.get(name, (name, None)))
 
 
-RUNS: dict[str, tuple[tuple[str, ...], dict[str, Callable[[str, int], dict[str, float]]]]] = {
+Run = Callable[[str, int], dict[str, float]]
+"""Of a set and a seed."""
+
+
+def on_table(simulated: Callable[..., dict[str, float]], **settings: Any) -> Run:
+    """A run on a table, with these settings."""
+    return lambda name, seed: simulated(named(name), seed, **settings)
+
+
+RUNS: dict[str, tuple[tuple[str, ...], dict[str, Run]]] = {
     "ledger": (
         ("mmlu_pro", "routerbench", "mmlu_pro, cut"),
-        {
-            "clean": lambda name, seed: messy(named(name), seed, clean=True),
-            "messy": lambda name, seed: messy(named(name), seed, clean=False),
-        },
+        {"clean": on_table(messy, clean=True), "messy": on_table(messy, clean=False)},
     ),
     "drift": (
         ("mmlu_pro",),
-        {
-            label: lambda name, seed, drift=drift, guarded=guarded: watched(
-                named(name), seed, drift=drift, guarded=guarded
-            )
-            for label, (drift, guarded) in DRIFTS.items()
-        },
+        {label: on_table(watched, drift=drift, guarded=guarded) for label, (drift, guarded) in DRIFTS.items()},
     ),
     "false_alarms": (("steady",), {"steady": lambda _, seed: steady(ANCHORS_WATCHED, seed)}),
     "sampling": (
         ("mmlu_pro", "routerbench"),
-        {label: lambda name, seed, how=how: sampled(named(name), seed, how) for label, how in SAMPLINGS.items()},
+        {label: on_table(sampled, sampling=how) for label, how in SAMPLINGS.items()},
     ),
     "fusion": (
         tuple(f"{shown} prompts" for shown in SHOWN),
@@ -111,15 +112,10 @@ RUNS: dict[str, tuple[tuple[str, ...], dict[str, Callable[[str, int], dict[str, 
     ),
     "poison": (
         ("routerbench",),
-        {
-            label: lambda name, seed, poison=poison, limited=limited: poisoned(
-                named(name), seed, poison=poison, limited=limited
-            )
-            for label, (poison, limited) in POISONS.items()
-        },
+        {label: on_table(poisoned, poison=poison, limited=limited) for label, (poison, limited) in POISONS.items()},
     ),
 }
-"""Part -> its sets, and label -> the run of a set and a seed."""
+"""Part -> its sets, and label -> its run."""
 
 
 # ---------------------------------------------------------------------------------------------- runs
@@ -224,7 +220,8 @@ def fusion(part: Part) -> dict[str, Any]:
     }
 
     def over_both(name: str, alone: str) -> np.ndarray:
-        return sum(value(f"{name}, {target}") - value(f"{alone} alone, {target}") for target in ("v1", "v2")) / 2
+        gains = [value(f"{name}, {target}") - value(f"{alone} alone, {target}") for target in ("v1", "v2")]
+        return np.asarray(np.mean(gains, axis=0))
 
     found["fused less one alone, mean of both targets"] = {j: interval(over_both("fused", j)) for j in ("v1", "v2")}
     best = max(WEIGHTS, key=lambda w: float(over_both(f"at weight {w:.1f}", "v1").mean()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,8 +33,7 @@ _DECIDED = (
     "predicted_cost_usd",
     "predicted_latency_ms",
 )
-_Part = TypeVar("_Part", bound=LoggedOutcomes)
-
+_NONE = "{} has no decision at positions above {} and up to {}"
 _LOST = "{} lost decisions while it was read; read it again"
 _TEXTS = ("task", "tenant", "policy_version")
 
@@ -122,8 +121,10 @@ def read_outcomes(
         LogError: if the log cannot be read.
     """
     about = summary(log, feature_version=feature_version)
-    parts = _outcomes(log, about, after, about.last if until is None else until)
-    return LoggedOutcomes.concatenate(_some(parts, log, after, until))
+    found = _outcomes(log, about, after, about.last if until is None else until)
+    if not len(found):
+        raise BadInput(_NONE.format(log.name, after, until))
+    return found
 
 
 def read_blocks(
@@ -150,10 +151,7 @@ def read_blocks(
     about = summary(log, feature_version=feature_version)
     last = about.last if until is None else until
     if outcomes is None:
-        parts = _outcomes(log, about, after, last)
-        if not parts:
-            return
-        outcomes = LoggedOutcomes.concatenate(parts)
+        outcomes = _outcomes(log, about, after, last)
     columns = ("position", "seed", "input_tokens", *_DECIDED, *_TEXTS, "arms", "probability_of")
     sql = (
         f"SELECT {', '.join(columns)}{', vector' if contexts else ''} FROM decisions "
@@ -182,16 +180,12 @@ def read_rows(
         BadInput: as :func:`read_outcomes`.
     """
     parts = list(read_blocks(log, after=after, until=until, feature_version=feature_version, contexts=contexts))
-    return LoggedRows.concatenate(_some(parts, log, after, until))
-
-
-def _some(parts: list[_Part], log: Reading, after: int, until: int | None) -> list[_Part]:
     if not parts:
-        raise BadInput(f"{log.name} has no decision at positions above {after} and up to {until}")
-    return parts
+        raise BadInput(_NONE.format(log.name, after, until))
+    return LoggedRows.concatenate(parts)
 
 
-def _outcomes(log: Reading, about: LogSummary, after: int, until: int) -> list[LoggedOutcomes]:
+def _outcomes(log: Reading, about: LogSummary, after: int, until: int) -> LoggedOutcomes:
     numbers = ", ".join(f"decision.{name}" for name in _KNOWN)
     sql = (
         f"SELECT decision.position, decision.unix_time, decision.arm, decision.error, {numbers}, "
@@ -202,17 +196,20 @@ def _outcomes(log: Reading, about: LogSummary, after: int, until: int) -> list[L
         "ORDER BY decision.position"
     )
     code = {name: k for k, name in enumerate(about.arms)}
-    return [
-        LoggedOutcomes(
-            arms=about.arms,
-            position=_integers(batch.column("position")),
-            arm=_codes(batch.column("arm"), code),
-            error=batch.column("error").to_numpy(zero_copy_only=False).astype(bool),
-            **{name: _floats(batch.column(name)) for name in ("unix_time", *_KNOWN, "quality_unix_time")},
-        )
-        for batch in log.stream(sql, [about.feature_version, after, until], rows=BLOCK)
-        if batch.num_rows
-    ]
+    # Filled in place: put together from parts, they would be there twice.
+    columns: dict[str, Array] = {
+        name: np.empty(about.decisions) for name in ("unix_time", *_KNOWN, "quality_unix_time")
+    }
+    columns["position"], columns["arm"] = (np.empty(about.decisions, dtype=kind) for kind in (np.int64, np.intp))
+    columns["error"] = np.empty(about.decisions, dtype=bool)
+    rows = 0
+    for batch in log.stream(sql, [about.feature_version, after, until], rows=BLOCK):
+        here = slice(rows, rows + batch.num_rows)
+        for name, column in columns.items():
+            values = batch.column(name)
+            column[here] = _codes(values, code) if name == "arm" else values.to_numpy(zero_copy_only=False)
+        rows += batch.num_rows
+    return LoggedOutcomes(arms=about.arms, **{name: column[:rows] for name, column in columns.items()})
 
 
 def _rows(batch: pa.RecordBatch, about: LogSummary, known: LoggedOutcomes, name: str) -> LoggedRows:

@@ -1,0 +1,1 @@
+"""What benchmarks/ope.py measures."""
