@@ -155,6 +155,14 @@ class Log(Protocol):
         """
         ...
 
+    def secure(self, timeout: float | None = None) -> None:
+        """Return when every event appended so far would survive a crash of the process: as ``flush``, or quicker.
+
+        Raises:
+            LogError: if it cannot be made so; the events stay queued.
+        """
+        ...
+
     def events(self, after: int = 0) -> Iterator[tuple[int, Event]]:
         """Events with their positions, in order, from the first behind ``after``. Flushes first."""
         ...
@@ -171,6 +179,11 @@ class Log(Protocol):
 @runtime_checkable
 class Prunable(Protocol):
     """A log that can drop its oldest decisions."""
+
+    @property
+    def pruned_to(self) -> int:
+        """Position up to which decisions have been dropped; 0 for none."""
+        ...
 
     def boundary(self, before: float) -> int:
         """Position up to which every decision is older than ``before`` (Unix time, seconds)."""

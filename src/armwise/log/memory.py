@@ -53,6 +53,9 @@ class _Counting:
     def flush(self, timeout: float | None = None) -> None:
         """There is nothing to wait for."""
 
+    def secure(self, timeout: float | None = None) -> None:
+        """Nor is there anything that a crash would spare."""
+
     def close(self) -> None:
         self._closed = True
 

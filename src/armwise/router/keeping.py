@@ -87,7 +87,7 @@ class Keeping:
         if snapshot is not None and self._learner.accepts(snapshot.state):
             self._learner.restore(snapshot.state)
             learned_to = snapshot.position
-        if learned_to < getattr(self._log, "pruned_to", 0):
+        if isinstance(self._log, Prunable) and learned_to < self._log.pruned_to:
             logger.warning(
                 "no snapshot fits this policy, and the log was pruned: it learns anew from the decisions that are left"
             )
@@ -130,13 +130,12 @@ class Keeping:
         self._log.flush(timeout)
 
     def secure(self, timeout: float | None = None) -> None:
-        """Return when everything so far would survive a crash. As :meth:`flush`, but quicker where the log knows how.
+        """Return when everything so far would survive a crash. As :meth:`flush`, or quicker.
 
         Raises:
             LogError: if it cannot be made so.
         """
-        secure = getattr(self._log, "secure", self._log.flush)
-        secure(timeout)
+        self._log.secure(timeout)
 
     def snapshot(self) -> str | None:
         """Save what was learned, so that the next start need not replay the log. Returns its version.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -216,6 +217,39 @@ def test_a_closed_log_takes_nothing(log: Log) -> None:
     log.close()
     with pytest.raises(LogError, match="closed"):
         log.append(make_attempt("d"))
+
+
+def test_what_is_secured_stays_readable_and_in_order(log: Log, rng: np.random.Generator) -> None:
+    events = make_events(rng, 60)
+    log.secure(timeout=10.0)
+    for number, event in enumerate(events, 1):
+        log.append(event)
+        if number % 7 == 0:
+            log.secure(timeout=10.0)
+    found = list(log.events())
+    assert [position for position, _ in found] == list(range(1, 61))
+    assert all(same(event, sent) for (_, event), sent in zip(found, events, strict=True))
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_what_is_secured_survives_a_crash(name: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    """The files as they are at that moment are all that a killed process leaves."""
+    (tmp_path / "live").mkdir()
+    events = make_events(rng, 90)
+    log = LOGS[name](tmp_path / "live")
+    for start in (0, 40):
+        for event in events[start : start + 40]:
+            log.append(event)
+        log.secure(timeout=10.0)
+    shutil.copytree(tmp_path / "live", tmp_path / "left")
+    for event in events[80:]:
+        log.append(event)
+    log.close()
+    again = LOGS[name](tmp_path / "left")
+    found = list(again.events())
+    again.close()
+    assert [position for position, _ in found] == list(range(1, 81))
+    assert all(same(event, sent) for (_, event), sent in zip(found, events, strict=False))
 
 
 @pytest.mark.parametrize("name", LASTING)
