@@ -10,6 +10,7 @@ import pytest
 from armwise.contracts import Arm, Budget, Decision, JudgeDraw, Outcome, PoolChange, Request
 from armwise.decider import Decider
 from armwise.pacing import FloorReport, Objective, QualityFloor
+from armwise.pacing.floor import Correction
 from helpers import assert_same_state, context, contexts, decider, model
 
 NOTHING = Outcome()
@@ -172,3 +173,20 @@ def test_a_restarted_floor_goes_on_where_it_was() -> None:
     for each in (one, twin):
         serve(each, 100, quality, seed=5)
     assert_same_state(twin.state(), one.state())
+
+
+def test_what_was_wrong_at_the_start_is_forgotten_sooner_than_a_plain_mean_would() -> None:
+    correction = Correction(memory=1_000.0)
+    for _ in range(100):
+        correction.add(-0.2, 1.0)
+    assert correction.mean == pytest.approx(-0.2, abs=0.02)
+    for _ in range(300):
+        correction.add(0.0, 1.0)
+    assert -0.2 * 100 / 400 / 2 < correction.mean < 0
+
+
+@pytest.mark.parametrize(("fraction", "lowest"), [(0.95, 0.01), (0.999, 1e-3), (0.5, 0.05)])
+def test_the_cost_weight_falls_no_lower_than_what_the_floor_spares(fraction: float, lowest: float) -> None:
+    one = floored(fraction)
+    serve(one, 800, {"small": 0.0, "middle": 0.0, "large": 1.0})
+    assert report(one).cost_weight >= lowest * (1 - 1e-9)

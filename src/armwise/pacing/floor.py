@@ -24,13 +24,17 @@ from collections import OrderedDict
 from armwise.contracts import Context, Decision, JudgeDraw, Request, State, Trade, Vector
 from armwise.pacing.evidence import Evidence, FloorReport
 
-_LOWEST, _HIGHEST = math.log(1e-3), math.log(1e3)
+_LOWEST, _HIGHEST = 1e-3, 1e3
 _DRAWS_KEPT = 50_000
 _LEAST_SHARE = 0.02
 
 
 class Correction:
-    """By how much predictions are wrong on average: a mean over the last ``memory`` residuals, shrunk towards none."""
+    """By how much predictions are wrong on average: a mean over some ``memory`` residuals, shrunk towards none.
+
+    A residual weighs the more the later it came, in proportion to how many came before: arms are predicted worst at
+    the start, and drawn where they are overrated, which says little of how they are predicted now.
+    """
 
     def __init__(self, *, memory: float) -> None:
         self._memory = memory
@@ -41,7 +45,7 @@ class Correction:
 
     def add(self, residual: float, weight: float) -> None:
         self.seen = min(self.seen + weight, self._memory)
-        rate = weight / (self.seen + 20.0)
+        rate = 2.0 * weight / (self.seen + 40.0)
         self.mean += rate * (residual - self.mean)
         self.square += rate * (residual * residual - self.square)
         self.spread = (1.0 - rate) ** 2 * self.spread + rate * rate
@@ -71,7 +75,8 @@ class QualityFloor:
         exploration: least share of the traffic that the reference gets for ever, so that it stays known.
         caution: standard errors taken off what the policy is believed to be worth.
         step: change of the log cost weight per point of quality above the floor, per decision.
-        start: the first cost weight, per ``cost_ref_usd``.
+        start: the first cost weight, per ``cost_ref_usd``. The lowest is a fifth of 1 - ``fraction``: who trades at it
+            loses no more than a fifth of what the floor leaves to spare, and what is not sure yet is up to the share.
     """
 
     kind = "quality floor"
@@ -87,7 +92,7 @@ class QualityFloor:
         latency_ref_ms: float = 1_000.0,
         exploration: float = 0.04,
         caution: float = 0.5,
-        step: float = 0.2,
+        step: float = 0.5,
         start: float = 0.05,
         memory: float = 1_000.0,
         level: float = 0.95,
@@ -102,6 +107,8 @@ class QualityFloor:
         self.step = step
         self.evidence = Evidence(fraction=fraction, level=level)
         self._log_weight = math.log(start)
+        self._lowest = math.log(min(start, max((1.0 - fraction) / 5.0, _LOWEST)))
+        self._highest = math.log(_HIGHEST)
         self._share = _LEAST_SHARE
         self._of_reference = Correction(memory=memory)
         self._of_others = Correction(memory=memory)
@@ -171,7 +178,7 @@ class QualityFloor:
         self._gap += rate * (gap - self._gap)
         self._level += rate * (wanted - self._level)
         whole = gap + self.exploration * ((1.0 - fraction) * wanted - gap)  # what the reference explores helps
-        self._log_weight = min(max(self._log_weight + self.step * whole, _LOWEST), _HIGHEST)
+        self._log_weight = min(max(self._log_weight + self.step * whole, self._lowest), self._highest)
         spare = max((1.0 - fraction) * self._level, 1e-9)
         share = 1.0 if self._gap >= 0 else spare / (spare - self._gap)
         self._share = min(max(share, _LEAST_SHARE), 1.0 - self.exploration)
@@ -183,7 +190,7 @@ class QualityFloor:
         drawn = decision.arm == self.reference
         if before is not None:  # what is compared once is not compared again, only the news counts
             correction = self._of_reference if drawn else self._of_others
-            correction.mean += (quality - before) / (correction.seen + 20.0)
+            correction.mean += 2.0 * (quality - before) / (correction.seen + 40.0)
             return
         seen_weight = 1.0 / max(looked, 0.01)
         if drawn:
