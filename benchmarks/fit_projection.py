@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from armwise.features.projection import MAX_DIMENSION
-from armwise.features.sketch import Sketcher
+from armwise.features.sketch import SKETCH_DIMENSION, Sketcher
 from armwise.features.tasks import shipped_exemplars
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,7 +57,9 @@ def sketched(sketcher: Sketcher, texts: list[str]) -> NDArray[np.float64]:
 
 def read_glosses(wordnet: Path) -> tuple[list[str], NDArray[np.float64]]:
     """Each synset's first three words and its gloss (format: wndb(5WN)), and weights that sum to one."""
-    texts, fields, names = [], [], []
+    texts: list[str] = []
+    fields: list[int] = []
+    names: list[bool] = []
     for part in ("noun", "verb", "adj", "adv"):
         file = wordnet / f"data.{part}"
         if not file.is_file():
@@ -71,15 +73,16 @@ def read_glosses(wordnet: Path) -> tuple[list[str], NDArray[np.float64]]:
             texts.append(", ".join(words[:3]) + ": " + gloss.strip())
             fields.append(int(field))
             names.append("@i" in rest)
-    field, sizes = np.array(fields), np.bincount(fields)
-    weights = np.minimum(1.0, PER_FIELD / sizes[field]) * np.where(names, OF_A_NAME, 1.0)
+    of = np.array(fields, dtype=np.intp)
+    weights = np.minimum(1.0, PER_FIELD / np.bincount(of)[of]) * np.where(names, OF_A_NAME, 1.0)
     return texts, weights / weights.sum()
 
 
 def fit(sources: dict[str, Source]) -> dict[str, NDArray[np.float32]]:
     """Weighted principal components, strongest first; signs fixed so that the largest loading is positive."""
-    mean = sum(share * (sources[name].weights @ sources[name].sketches) for name, share in SHARES.items())
-    covariance = np.zeros((len(mean), len(mean)))
+    mean, covariance = np.zeros(SKETCH_DIMENSION), np.zeros((SKETCH_DIMENSION, SKETCH_DIMENSION))
+    for name, share in SHARES.items():
+        mean += share * (sources[name].weights @ sources[name].sketches)
     for name, share in SHARES.items():
         centred = sources[name].sketches - mean
         covariance += share * (centred * sources[name].weights[:, None]).T @ centred
