@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from armwise.config import RouterConfig, load_config, parse_config
+from armwise.config import RouterConfig, load_config, missing_keys, parse_config
 from armwise.errors import ConfigError
 from armwise.policies import POLICIES
 
@@ -246,3 +246,31 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     config = load_config(path, env={})
     assert isinstance(config, RouterConfig)
     assert config.log.path is None
+
+
+def test_missing_keys_say_whose_they_are() -> None:
+    config = parse_config(
+        {
+            "models": [
+                {"name": "gpt-4o", "api_key_env": "A_MODEL"},
+                {"name": "gpt-4o-mini", "api_key_env": "THERE"},
+                {"name": "off", "api_key_env": "UNUSED", "enabled": False},
+            ],
+            "judging": {
+                "judges": [{"name": "j", "kind": "pointwise", "model": {"name": "gpt-4o", "api_key_env": "A_JUDGE"}}]
+            },
+            "gateway": {
+                "admin_keys": ["env:AN_ADMIN"],
+                "tenants": [{"name": "acme", "keys": ["env:A_TENANT", "env:THERE"]}],
+            },
+        },
+        needs_keys=False,
+    )
+    found = missing_keys(config, {"THERE": "x"})
+    assert [(key.owner, key.where, key.variable) for key in found] == [
+        ("model", "models[0].api_key_env", "A_MODEL"),
+        ("judge", "judging.judges[0].model.api_key_env", "A_JUDGE"),
+        ("tenant", "gateway.tenants[0].keys[0]", "A_TENANT"),
+        ("admin", "gateway.admin_keys[0]", "AN_ADMIN"),
+    ]
+    assert str(found[3]) == "gateway.admin_keys[0]: the environment has no AN_ADMIN"

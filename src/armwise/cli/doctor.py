@@ -60,7 +60,7 @@ def doctor(config: Config, as_json: Json = False) -> None:
         "policy": settings.policy_settings(),
         "features": {"version": router.encoder.version, "dimension": len(router.encoder.names)},
         "log": settings.log.path,
-        "missing_keys": absent,
+        "missing_keys": [str(key) for key in absent],
     }
     if as_json:
         print(json.dumps(found))
@@ -90,7 +90,7 @@ def doctor(config: Config, as_json: Json = False) -> None:
     console.print(f"log        {settings.log.path or 'none: nothing survives a restart'}")
     if found["disabled"]:
         console.print(f"disabled   {', '.join(found['disabled'])}")
-    for line in absent:
-        console.print(f"[yellow]key absent  {escape(line)}[/yellow]", highlight=False)
+    for key in absent:
+        console.print(f"[yellow]key absent  {escape(str(key))}[/yellow]", highlight=False)
     but = ", but will not start without the keys above" if absent else ""
     console.print(f"[green]{config} is sound{but}[/green]")

@@ -17,6 +17,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from armwise.config.keys import missing_keys
 from armwise.config.router import RouterConfig
 from armwise.errors import BadInput, ConfigError, unknown
 
@@ -31,7 +32,7 @@ def load_config(path: str | Path, *, env: Mapping[str, str] | None = None, needs
     Args:
         path: of the file.
         env: variables; by default those of the process.
-        needs_keys: whether an absent provider's key is an error; :func:`missing_keys` names them all.
+        needs_keys: whether an absent key of a model is an error; :func:`missing_keys` names them all.
 
     Raises:
         ConfigError: naming every wrong setting by its path in the file.
@@ -67,26 +68,10 @@ def parse_config(
     except ValidationError as error:
         lines = [complaint(item) for item in error.errors(include_url=False)]
         raise ConfigError("\n".join(f"{source}: {line}" for line in lines)) from None
-    missing = [line for line in missing_keys(config, env) if line.startswith("models[")]
+    missing = [key for key in missing_keys(config, env) if key.owner == "model"]
     if missing and needs_keys:
-        raise ConfigError("\n".join(f"{source}: {line}" for line in missing))
+        raise ConfigError("\n".join(f"{source}: {key}" for key in missing))
     return config
-
-
-def missing_keys(config: RouterConfig, env: Mapping[str, str]) -> list[str]:
-    """A line for every key that a configuration names and the environment lacks: of models, judges, tenants, admins."""
-    named = [(f"models[{i}].api_key_env", model.api_key_env) for i, model in enumerate(config.models) if model.enabled]
-    for i, judge in enumerate(config.judging.judges):
-        if judge.model is not None:
-            named.append((f"judging.judges[{i}].model.api_key_env", judge.model.api_key_env))
-    keys = [
-        (f"gateway.tenants[{i}].keys[{j}]", key)
-        for i, tenant in enumerate(config.gateway.tenants)
-        for j, key in enumerate(tenant.keys)
-    ]
-    keys += [(f"gateway.admin_keys[{i}]", key) for i, key in enumerate(config.gateway.admin_keys)]
-    named += [(where, key.removeprefix("env:")) for where, key in keys if key.startswith("env:")]
-    return [f"{where}: the environment has no {name}" for where, name in named if name and not env.get(name)]
 
 
 @contextmanager
