@@ -63,6 +63,19 @@ def serve(path: str, seed: int, out: Connection) -> None:
         out.send(taken)
 
 
+def disable(path: str, out: Connection) -> None:
+    """Disable one arm, and another for a while; send what is disabled once it would survive; wait to be killed."""
+    router = make(path)
+    rounds(router, 1, 15)
+    router.disable_model("large", by="admin 1")
+    router.disable_model("small")
+    router.enable_model("small", by="admin 2")
+    rounds(router, 2, 15)
+    router.secure()
+    out.send((sorted(router.disabled), router._learner.state()))
+    signal.pause()
+
+
 def hold(path: str, out: Connection) -> None:
     """Hold the log open until killed."""
     router = make(path)

@@ -76,6 +76,27 @@ def test_an_arm_out_of_use_says_why_and_comes_back() -> None:
         arms.set_available("aa", "x")
 
 
+def test_a_disabled_arm_takes_the_plans_that_call_it_with_it_and_a_restored_pool_knows() -> None:
+    arms = pool(model("a"), model("b"))
+    arms.add(Arm("a, then b", models=(model("a"), model("b")), plan="cascade"))
+    arms.disable("a")
+    assert arms.disabled == {"a"}
+    actions = arms.eligible(context(), Request())
+    assert actions.names == ("b",)
+    assert dict(actions.excluded) == {"a": "disabled", "a, then b": "a: disabled"}
+    again = Pool()
+    again.restore(arms.state())
+    assert again.state() == arms.state()
+    assert again.eligible(context(), Request()).names == ("b",)
+    again.enable("a")
+    assert again.eligible(context(), Request()).names == ("a", "b", "a, then b")
+    older = {key: value for key, value in arms.state().items() if key != "disabled"}
+    again.restore(older)
+    assert again.disabled == frozenset()
+    with pytest.raises(UnknownModel, match="did you mean 'a'"):
+        arms.disable("aa")
+
+
 def test_an_empty_pool_says_so() -> None:
     with pytest.raises(NoEligibleArm, match="the pool is empty"):
         Pool().eligible(context(), Request())

@@ -72,11 +72,15 @@ class ActionSet(NamedTuple):
 
 
 class Pool:
-    """The arms by slot, with those removed or disabled marked as such. A slot is never given to another arm."""
+    """The arms by slot, with those removed or disabled marked as such. A slot is never given to another arm.
+
+    Who is disabled is part of its state; who rests, or is out of use for another reason, is of the moment.
+    """
 
     def __init__(self) -> None:
         self.arms: list[Arm] = []
         self._slot_of: dict[str, int] = {}
+        self._disabled: set[str] = set()
         self._unavailable: dict[str, str] = {}
         self._kinds: dict[object, ActionSet] = {}
         self._resting: frozenset[str] = frozenset()
@@ -122,11 +126,29 @@ class Pool:
         """Take an arm out of the pool; what it taught stays under its slot."""
         self.slot(name)
         del self._slot_of[name]
+        self._disabled.discard(name)
         self._unavailable.pop(name, None)
         self._kinds.clear()
 
+    @property
+    def disabled(self) -> frozenset[str]:
+        """Arms that are in the pool and out of every action set."""
+        return frozenset(self._disabled)
+
+    def disable(self, name: str) -> None:
+        """Leave an arm, and plans that call its model, out of every action set."""
+        self.slot(name)
+        self._disabled.add(name)
+        self._kinds.clear()
+
+    def enable(self, name: str) -> None:
+        """Have a disabled arm back."""
+        self.slot(name)
+        self._disabled.discard(name)
+        self._kinds.clear()
+
     def set_available(self, name: str, reason: str | None) -> None:
-        """Mark an arm as out of use for a reason (disabled, unhealthy), or with ``None`` as back in use."""
+        """Mark an arm as out of use for a reason, or with ``None`` as back in use."""
         self.slot(name)
         if reason is None:
             self._unavailable.pop(name, None)
@@ -139,13 +161,18 @@ class Pool:
         self._resting = names
 
     def state(self) -> State:
-        """The arms by slot, and which of them are in the pool."""
-        return {"arms": [arm_as_dict(arm) for arm in self.arms], "names": dict(self._slot_of)}
+        """The arms by slot, which of them are in the pool, and which of those are disabled."""
+        return {
+            "arms": [arm_as_dict(arm) for arm in self.arms],
+            "names": dict(self._slot_of),
+            "disabled": sorted(self._disabled),
+        }
 
     def restore(self, state: State) -> None:
         """Take over a saved pool."""
         self.arms = [arm_from_dict(record) for record in state["arms"]]
         self._slot_of = {name: int(slot) for name, slot in sorted(state["names"].items(), key=lambda item: item[1])}
+        self._disabled = set(state.get("disabled", ()))  # older snapshots know of none
         self._unavailable.clear()
         self._kinds.clear()
 
@@ -192,7 +219,7 @@ class Pool:
         excluded = {}
         slots = []
         for name, slot in self._slot_of.items():
-            reason = self._unavailable.get(name) or _objection(self.arms[slot], context, request)
+            reason = self._out_of_use(self.arms[slot]) or _objection(self.arms[slot], context, request)
             if reason:
                 excluded[name] = reason
             else:
@@ -201,6 +228,13 @@ class Pool:
         limit = min((_token_limit(self.arms[slot]) for slot in slots), default=np.inf)
         names = tuple(self.arms[slot].name for slot in slots)
         return ActionSet(np.array(slots, dtype=np.intp), names, excluded, limit)
+
+    def _out_of_use(self, arm: Arm) -> str | None:
+        """Why an arm is left out whatever is asked, or None."""
+        if arm.name in self._disabled:
+            return "disabled"
+        called = next((model.name for model in arm.models if model.name in self._disabled), None)
+        return f"{called}: disabled" if called is not None else self._unavailable.get(arm.name)
 
 
 def within(actions: ActionSet, predicted: Vector, limit: float, what: str) -> ActionSet:

@@ -191,9 +191,13 @@ class Decider:
         self.rollout.change(change, trained)
 
     def change_pool(self, change: PoolChange) -> None:
-        """An arm joined (or came with new particulars), or left."""
+        """An arm joined (or came with new particulars), left, was disabled or enabled."""
         if change.action == "remove":
             self.pool.remove(change.arm.name)
+        elif change.action == "disable":
+            self.pool.disable(change.arm.name)
+        elif change.action == "enable":
+            self.pool.enable(change.arm.name)
         elif change.arm.name in self.pool:
             self.costs.reprice(self.pool.replace(change.arm), change.arm)
         else:

@@ -44,6 +44,31 @@ def test_tail_gives_the_latest_last(log: Path) -> None:
     assert "maths" in run("tail", log)
 
 
+def test_pool_shows_who_is_disabled_and_by_whom(tmp_path: Path) -> None:
+    path = tmp_path / "log.duckdb"
+    with Router(models(), log=path, seed=1) as router:
+        router.disable_model("small", by="admin 7")
+        router.disable_model("middle")
+        router.add_model("small", input_usd_per_mtok=0.2, output_usd_per_mtok=0.4)  # cheaper, and disabled still
+        router.enable_model("middle", by="admin 8")
+        router.remove_model("large")
+        router.add_model("new", input_usd_per_mtok=0.2, output_usd_per_mtok=0.4)
+        router.disable_model("new")
+        router.remove_model("new")
+        router.add_model("new", input_usd_per_mtok=0.2, output_usd_per_mtok=0.4)
+        disabled = router.disabled
+    rows = json.loads(run("pool", path, "--json"))["rows"]
+    assert [(row["arm"], row["state"], row["by"]) for row in rows] == [
+        ("small", "disabled", "admin 7"),
+        ("middle", "in use", "admin 8"),
+        ("large", "gone", ""),
+        ("new", "in use", ""),
+    ]
+    assert disabled == {row["arm"] for row in rows if row["state"] == "disabled"}
+    assert all(row["since_unix_time"] > 1e9 for row in rows)
+    assert "disabled" in run("pool", path)
+
+
 def test_query_answers_in_sql(log: Path) -> None:
     assert json.loads(run("query", log, "SELECT count(*) AS n FROM rewarded", "--json")) == {"rows": [{"n": 12}]}
 

@@ -9,6 +9,7 @@ import pytest
 from serving import Serve, Served
 
 from armwise.config.gateway import GatewaySettings
+from armwise.contracts import PoolChange
 from armwise.errors import ConfigError, NotAuthorised
 from armwise.gateway.keys import Forbidden, Keyring, new_key
 from armwise.gateway.limits import Bucket
@@ -102,6 +103,9 @@ def test_the_pool_can_be_changed_while_it_serves(guarded: Served) -> None:
     response = guarded.ask(model="third", headers=bearer(ACME))
     assert response.status_code == 422
     assert response.json()["armwise"]["excluded"]["third"] == "disabled"
+    changes = [event for _, event in guarded.router._log.events() if isinstance(event, PoolChange)]
+    assert (changes[-1].action, changes[-1].arm.name) == ("disable", "third")
+    assert changes[-1].by.startswith("admin ")
     assert admin.post("/admin/models/third/enable").json() == {"disabled": []}
     assert admin.delete("/admin/models/third").json()["arms"] == ["small", "large"]
     assert guarded.ask(model="third", headers=bearer(ACME)).status_code == 404

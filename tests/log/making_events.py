@@ -78,7 +78,7 @@ def make_attempt(decision_id: str, number: int = 0) -> Attempt:
     )
 
 
-def make_pool_change(name: str = "model-1", action: str = "add") -> PoolChange:
+def make_pool_change(name: str = "model-1", action: str = "add", by: str = "") -> PoolChange:
     model = Model(
         name,
         input_usd_per_mtok=0.1,
@@ -89,7 +89,7 @@ def make_pool_change(name: str = "model-1", action: str = "add") -> PoolChange:
         profile={"mmlu": 0.7},
     )
     arm = Arm(f"plan of {name}", models=(model, Model("other")), plan="cascade", options={"at": 0.7, "order": ["a", 1]})
-    return PoolChange(action=action, arm=arm, at=1.7e9)  # type: ignore[arg-type]
+    return PoolChange(action=action, arm=arm, at=1.7e9, by=by)  # type: ignore[arg-type]
 
 
 def make_retraction(decision_id: str, of: str, event_id: str = "r", source: str = "app") -> Signal:
@@ -153,7 +153,8 @@ def make_events(rng: np.random.Generator, count: int) -> list[Event]:
         elif draw < 0.985:
             events.append(make_source_change("app", 1.7e9 + number, offset=float(rng.normal()), noise=0.1))
         else:
-            events.append(make_pool_change(POOL[number % 12], "remove" if number % 2 else "add"))
+            action = ("add", "remove", "disable", "enable")[number % 4]
+            events.append(make_pool_change(POOL[number % 12], action, by="admin é" if number % 3 else ""))
     return events
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
-from making_events import make_decision, make_draw, make_events, make_signal, same
+from making_events import make_decision, make_draw, make_events, make_pool_change, make_signal, same
 
 from armwise.contracts import Decision, Event
 from armwise.errors import BadInput, LogError
@@ -207,20 +207,20 @@ def test_a_log_of_the_first_version_is_brought_up_to_date(path: Path, rng: np.ra
         for statement in MIGRATIONS[0]:
             old.execute(statement)
         old.execute("INSERT INTO meta VALUES ('log_id', 'old'), ('schema_version', '1')")
-        tables, _ = encode([(1, decision), (2, signal)])
+        tables, _ = encode([(1, decision), (2, signal), (3, make_pool_change())])
         for name, rows in tables.items():
             old.register("batch", rows)
             columns = ", ".join(
                 f'"{column}"'
                 for column in rows.column_names
-                if column not in ("retracts", "head", "switched") and not column.startswith("candidate")
+                if column not in ("retracts", "head", "switched", "changed_by") and not column.startswith("candidate")
             )
             old.execute(f"INSERT INTO {name} BY NAME SELECT {columns} FROM batch")
     with pytest.raises(LogError, match=r"schema version 1, older than .*open it for writing once"):
         open_reader(path)
     with DuckDBLog(path) as log:
         log.append(make_draw("d-000001"))
-        assert [event for _, event in log.events()][1:] == [signal, make_draw("d-000001")]
+        assert [event for _, event in log.events()][1:] == [signal, make_pool_change(), make_draw("d-000001")]
         [row] = log.query("SELECT quality, judging_probability FROM rewarded").to_pylist()
         assert row == {"quality": 1.0, "judging_probability": None}
 

@@ -6,17 +6,20 @@ import multiprocessing
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import service
 from armwise import Objective, Request, Router
+from armwise.contracts import PoolChange
 from armwise.errors import LogError, SnapshotError
 from armwise.features import VectorEncoder
 from armwise.log import MemoryLog
-from helpers import DIMENSION, assert_same_state, contexts
+from helpers import DIMENSION, assert_same_state, contexts, models
 from service import make, rounds
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -142,6 +145,42 @@ def test_a_changed_pool_is_reconciled_at_the_start(path: Path) -> None:
         assert router.arms == ("small", "large")
     with make(path, models=()) as router:
         assert router.arms == ("small", "large")
+
+
+@pytest.mark.parametrize("snapshots", ["kept", "lost"])
+def test_a_disabled_arm_stays_disabled_whatever_ends_the_process(
+    path: Path, start: Callable[..., Any], snapshots: str
+) -> None:
+    process, out = start(service.disable)
+    disabled, before = out.recv()
+    process.kill()
+    process.join()
+    if snapshots == "lost":
+        forget_snapshots(path)
+    assert disabled == ["large"]
+    with make(path) as router:  # replayed from the log
+        assert router.disabled == {"large"}
+        assert_same_state(router._learner.state(), before)
+        decision = router.decide(Request(vector=np.ones(DIMENSION), input_tokens=10))
+        assert decision.excluded["large"] == "disabled"
+        changes = [event for _, event in router._log.events() if isinstance(event, PoolChange)]
+        assert [(c.action, c.arm.name, c.by) for c in changes if c.action in ("disable", "enable")] == [
+            ("disable", "large", "admin 1"),
+            ("disable", "small", ""),
+            ("enable", "small", "admin 2"),
+        ]
+    if snapshots == "lost":
+        forget_snapshots(path)
+    dearer = [replace(one, input_usd_per_mtok=9.0) if one.name == "large" else one for one in models()]
+    with make(path, models=dearer) as router:  # from the snapshot of the close; new particulars are no reason
+        assert router.disabled == {"large"}
+        assert router.arm("large").models[0].input_usd_per_mtok == 9.0
+    others = [one for one in models() if one.name != "large"]
+    with make(path, models=others) as router:  # the configuration took it out ...
+        assert not router.disabled
+    with make(path) as router:  # ... and brought it back since: that is its latest word
+        assert not router.disabled
+        assert "large" in router.decide(Request(vector=np.ones(DIMENSION), input_tokens=10)).arms
 
 
 def test_nothing_acknowledged_is_lost_by_twenty_kills(path: Path, start: Callable[..., Any]) -> None:

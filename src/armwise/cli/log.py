@@ -27,6 +27,9 @@ _SUMMARY = """SELECT count(*) AS decisions, count(quality) AS judged, min(unix_t
                      max(unix_time) AS last_unix_time, avg(quality) AS quality, sum(cost_usd) AS cost_usd,
                      list(DISTINCT policy_version) AS policies, list(DISTINCT feature_version) AS features
               FROM rewarded"""
+_POOL = """SELECT name, action, unix_time, coalesce(changed_by, '') AS changed_by
+           FROM pool_changes ORDER BY position"""
+_STATES = {"add": "in use", "remove": "gone", "disable": "disabled", "enable": "in use"}
 _DAY_S = 86_400.0
 
 
@@ -56,6 +59,20 @@ def tail(
     if not as_json:  # what fits a line, with ids whole
         rows = [{name: value for name, value in row.items() if name not in ("unix_time", "error")} for row in rows]
     _print(rows[::-1], as_json)
+
+
+@app.command()
+def pool(log: Path_, as_json: Json = False) -> None:
+    """The arms as the log last had them: in use, disabled or gone; since when, and by whom."""
+    with open_reader(log) as reader:
+        changes = reader.query(_POOL).to_pylist()
+    arms: dict[str, dict[str, Any]] = {}
+    for change in changes:
+        name, state = change["name"], _STATES[change["action"]]
+        if change["action"] == "add" and arms.get(name, {}).get("state", "gone") != "gone":
+            continue  # new particulars of an arm that was there change nothing of this
+        arms[name] = {"arm": name, "state": state, "since_unix_time": change["unix_time"], "by": change["changed_by"]}
+    _print(list(arms.values()), as_json)
 
 
 @app.command()

@@ -87,13 +87,28 @@ class Attempt:
     cost_usd: float | None = None
 
 
+POOL_ACTIONS: tuple[str, ...] = ("add", "remove", "disable", "enable")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoolChange:
-    """An arm that joined or left the pool. Part of the log, so that a replay sees the pool that the service saw."""
+    """An arm that joined or left the pool, was disabled or enabled. Part of the log, so that a replay sees the pool
+    that the service saw.
 
-    action: Literal["add", "remove"]
+    Raises:
+        BadInput: on an unknown action.
+    """
+
+    action: Literal["add", "remove", "disable", "enable"]
+    """``disable`` leaves the arm, and plans that call its model, out of decisions until ``enable`` or ``remove``."""
     arm: Arm
     at: float = 0.0
+    by: str = ""
+    """Who asked for it; "" for the program itself."""
+
+    def __post_init__(self) -> None:
+        if self.action not in POOL_ACTIONS:
+            raise BadInput(f"PoolChange.action must be one of {', '.join(POOL_ACTIONS)}, got {self.action!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,6 +15,7 @@ from armwise.config.pool import ModelSettings
 from armwise.contracts import Budget, record_fields
 from armwise.errors import BadInput, unknown
 from armwise.gateway.door import Door
+from armwise.gateway.durability import Durability
 from armwise.gateway.exchange import Exchange
 from armwise.router import Router
 
@@ -22,12 +23,12 @@ _PROMOTION = ("version", "stage", "share")
 
 
 class Admin:
-    """Handlers behind the admin key. What they change is part of the log, but for ``disable``, which ends with the
-    process."""
+    """Handlers behind the admin key. What they change is part of the log, and durable when they answer."""
 
-    def __init__(self, router: Router, door: Door) -> None:
+    def __init__(self, router: Router, door: Door, durability: Durability) -> None:
         self._router = router
         self._door = door
+        self._durability = durability
 
     async def models(self, exchange: Exchange) -> None:
         """``GET /admin/models``: the pool, what is disabled, and how the deployments fare."""
@@ -47,27 +48,27 @@ class Admin:
             ) from None
         self._router.add_model(settings.record())
         if not settings.enabled:
-            self._router.disable_model(settings.name)
-        await _answer(exchange, {"arms": list(self._router.arms)})
+            self._router.disable_model(settings.name, by=_who(exchange))
+        await self._done(exchange, {"arms": list(self._router.arms)})
 
     async def remove(self, exchange: Exchange) -> None:
         """``DELETE /admin/models/NAME``."""
         self._router.remove_model(_name(exchange))
-        await _answer(exchange, {"arms": list(self._router.arms)})
+        await self._done(exchange, {"arms": list(self._router.arms)})
 
     async def disable(self, exchange: Exchange) -> None:
-        """``POST /admin/models/NAME/disable``: no decision draws it until it is enabled, or the gateway restarts."""
-        self._router.disable_model(_name(exchange))
-        await _answer(exchange, {"disabled": sorted(self._router.disabled)})
+        """``POST /admin/models/NAME/disable``: no decision draws it until it is enabled."""
+        self._router.disable_model(_name(exchange), by=_who(exchange))
+        await self._done(exchange, {"disabled": sorted(self._router.disabled)})
 
     async def enable(self, exchange: Exchange) -> None:
         """``POST /admin/models/NAME/enable``."""
-        self._router.enable_model(_name(exchange))
-        await _answer(exchange, {"disabled": sorted(self._router.disabled)})
+        self._router.enable_model(_name(exchange), by=_who(exchange))
+        await self._done(exchange, {"disabled": sorted(self._router.disabled)})
 
     async def budgets(self, exchange: Exchange) -> None:
         """``GET /admin/budgets``: how each stands."""
-        await _answer(exchange, {"budgets": [asdict(report) for report in self._router.budgets()]})
+        await _answer(exchange, self._budgets())
 
     async def set_budget(self, exchange: Exchange) -> None:
         """``POST /admin/budgets``: a new one, or a new amount for a known name: ``{"usd", "per", "tenant", ...}``."""
@@ -79,12 +80,12 @@ class Admin:
         if "usd" not in body:
             raise BadInput("a budget needs an amount: usd")
         budget = self._router.set_budget(Budget(**body))
-        await _answer(exchange, {"budget": asdict(budget)})
+        await self._done(exchange, {"budget": asdict(budget)})
 
     async def remove_budget(self, exchange: Exchange) -> None:
         """``DELETE /admin/budgets/NAME``."""
         self._router.remove_budget(_name(exchange))
-        await self.budgets(exchange)
+        await self._done(exchange, self._budgets())
 
     async def rollout(self, exchange: Exchange) -> None:
         """``GET /admin/rollout``: which policy serves, and what is tried beside it."""
@@ -103,16 +104,28 @@ class Admin:
             raise BadInput(f"share must be a number, got {type(share).__name__}")
         # it reads the policy from the disk: not on the event loop
         await asyncio.to_thread(self._router.promote, version, stage=stage, share=float(share))
-        await self.rollout(exchange)
+        await self._done(exchange, self._router.rollout())
 
     async def rollback(self, exchange: Exchange) -> None:
         """``POST /admin/rollback``: take off what is tried, or go back to what served before."""
-        await asyncio.to_thread(self._router.rollback, by=f"admin {exchange.caller.key_id}")
-        await self.rollout(exchange)
+        await asyncio.to_thread(self._router.rollback, by=_who(exchange))
+        await self._done(exchange, self._router.rollout())
+
+    def _budgets(self) -> dict[str, Any]:
+        return {"budgets": [asdict(report) for report in self._router.budgets()]}
+
+    async def _done(self, exchange: Exchange, told: dict[str, Any]) -> None:
+        """Answer when what was changed would survive a crash."""
+        await self._durability.wait(self._durability.ticket())
+        await _answer(exchange, told)
 
 
 async def _answer(exchange: Exchange, told: dict[str, Any]) -> None:
     await exchange.whole(200, json.dumps(told, default=str).encode(), {})
+
+
+def _who(exchange: Exchange) -> str:
+    return f"admin {exchange.caller.key_id}"
 
 
 def _name(exchange: Exchange) -> str:

@@ -70,7 +70,7 @@ class Gateway:
     def _starlette(self) -> Starlette:
         door = Door(self.settings, self.keys, self.limits, self.observers)
         asking = Asking(self.settings, self.router)
-        admin = Admin(self.router, door)
+        admin = Admin(self.router, door, self.durability)
         answering = Answering(self.router, self.settings, door, asking, self.durability)
         listing = Listing(self.router, asking)
         feedback = Feedback(self.router, door)

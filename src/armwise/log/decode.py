@@ -127,8 +127,8 @@ def _records(kind: Callable[..., Any]) -> Callable[[Mapping[str, pa.ChunkedArray
     return build
 
 
-def _pool_change(*, action: Any, name: str, arm: str, at: float) -> PoolChange:
-    return PoolChange(action=action, arm=arm_from_json(arm), at=at)
+def _pool_change(*, action: Any, name: str, arm: str, at: float, changed_by: str | None) -> PoolChange:
+    return PoolChange(action=action, arm=arm_from_json(arm), at=at, by=changed_by or "")
 
 
 def _budget_change(*, action: Any, at: float, declared: bool, **budget: Any) -> BudgetChange:

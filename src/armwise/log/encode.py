@@ -191,6 +191,7 @@ def _pool_changes(changes: Sequence[PoolChange]) -> dict[str, Any]:
         "name": _strings([change.arm.name for change in changes]),
         "arm": _strings([arm_to_json(change.arm) for change in changes]),
         "unix_time": np.asarray([change.at for change in changes], dtype=np.float64),
+        "changed_by": _strings([change.by for change in changes]),
     }
 
 

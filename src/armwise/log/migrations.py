@@ -64,5 +64,7 @@ _ROLLOUT: tuple[str, ...] = (
     "ALTER TABLE decisions ADD COLUMN candidate_probability_of DOUBLE[]",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _REWARD_LEDGER, _SESSIONS, _BUDGETS, _ROLLOUT)
+_POOL: tuple[str, ...] = ("ALTER TABLE pool_changes ADD COLUMN changed_by VARCHAR",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _REWARD_LEDGER, _SESSIONS, _BUDGETS, _ROLLOUT, _POOL)
 """From schema version i to i + 1. Version 0 is an empty database. The last leads to ``schema.COLUMNS``."""

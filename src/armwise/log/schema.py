@@ -108,6 +108,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "name": "VARCHAR",
         "arm": "VARCHAR",
         "unix_time": "DOUBLE",
+        "changed_by": "VARCHAR",
     },
     "policy_versions": {
         "version": "VARCHAR NOT NULL",
@@ -277,6 +278,7 @@ VIEWS: Mapping[str, str] = {
                coalesce(outcome.quality_signals, 0) AS quality_signals,
                coalesce(outcome.judge_signals, 0) AS judge_signals,
                coalesce(outcome.user_signals, 0) AS user_signals,
+               outcome.quality_unix_time,
                outcome.last_signal_position, outcome.last_signal_unix_time,
                CASE WHEN coalesce(outcome.unasked, false) THEN NULL ELSE judging.probability END AS judging_probability,
                decision.unix_time + (SELECT max(final_after_s) FROM reward_rules) AS final_unix_time,

@@ -23,7 +23,15 @@ from armwise.offline.rows import Array, LoggedOutcomes, LoggedRows
 BLOCK = 1 << 16
 """Rows of a block."""
 
-_KNOWN = ("quality", "quality_deviation", "cost_usd", "latency_ms", "output_tokens", "judging_probability")
+_KNOWN = (
+    "quality",
+    "quality_deviation",
+    "quality_unix_time",
+    "cost_usd",
+    "latency_ms",
+    "output_tokens",
+    "judging_probability",
+)
 _DECIDED = (
     "propensity",
     "cost_weight",
@@ -186,20 +194,13 @@ def read_rows(
 
 
 def _outcomes(log: Reading, about: LogSummary, after: int, until: int) -> LoggedOutcomes:
-    numbers = ", ".join(f"decision.{name}" for name in _KNOWN)
     sql = (
-        f"SELECT decision.position, decision.unix_time, decision.arm, decision.error, {numbers}, "
-        "outcome.quality_unix_time "
-        "FROM rewarded AS decision LEFT JOIN outcomes AS outcome ON decision.id = outcome.decision_id "
-        "WHERE decision.feature_version = $1 AND decision.position > $2 AND decision.position <= $3 "
-        "AND decision.head IS NULL "
-        "ORDER BY decision.position"
+        f"SELECT position, unix_time, arm, error, {', '.join(_KNOWN)} FROM rewarded "
+        "WHERE feature_version = $1 AND position > $2 AND position <= $3 AND head IS NULL ORDER BY position"
     )
     code = {name: k for k, name in enumerate(about.arms)}
     # Filled in place: put together from parts, they would be there twice.
-    columns: dict[str, Array] = {
-        name: np.empty(about.decisions) for name in ("unix_time", *_KNOWN, "quality_unix_time")
-    }
+    columns: dict[str, Array] = {name: np.empty(about.decisions) for name in ("unix_time", *_KNOWN)}
     columns["position"], columns["arm"] = (np.empty(about.decisions, dtype=kind) for kind in (np.int64, np.intp))
     columns["error"] = np.empty(about.decisions, dtype=bool)
     rows = 0

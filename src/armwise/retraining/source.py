@@ -43,13 +43,12 @@ class ExportedRows(Reading):
                     "export them by COPY (FROM rewarded) TO 'rows.parquet'"
                 )
             head = "" if "head" in columns else ", NULL AS head"
-            came = "" if "quality_unix_time" in columns else ", unix_time AS quality_unix_time"
+            came = ", CASE WHEN quality IS NOT NULL THEN unix_time END AS quality_unix_time"
+            came = "" if "quality_unix_time" in columns else came
             rows = f"SELECT *{head}{came} FROM read_parquet('{escaped}', union_by_name = true)"
             for statement in (
                 f"CREATE VIEW rewarded AS {rows}",
                 "CREATE VIEW decisions AS FROM rewarded",
-                "CREATE VIEW outcomes AS SELECT id AS decision_id, "
-                "CASE WHEN quality IS NOT NULL THEN quality_unix_time END AS quality_unix_time FROM rewarded",
                 "CREATE TABLE pool_changes (position BIGINT, action VARCHAR, name VARCHAR, arm VARCHAR)",
             ):
                 self._root.execute(statement)

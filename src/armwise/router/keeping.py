@@ -61,7 +61,6 @@ class Keeping:
     _labels: LabelClassifier | None
     _ruled: bool
     _sessions: SessionRules
-    _disabled: frozenset[str]
     _encode: Callable[[Request], Context]
     _seed: int
     _prefix: str

@@ -93,27 +93,34 @@ class PoolKeeping(Keeping):
     @property
     def disabled(self) -> frozenset[str]:
         """Arms that no decision draws, though they are in the pool."""
-        return self._disabled
+        return self._decider.pool.disabled
 
-    def disable_model(self, name: str) -> None:
-        """Have no decision draw an arm, until it is enabled again or the process ends. What it taught stays.
+    def disable_model(self, name: str, *, by: str = "") -> None:
+        """Have no decision draw an arm, nor a plan that calls its model, until it is enabled again or leaves the pool.
+
+        A restart does not change that. What it taught stays. Nothing happens where it is disabled already.
+
+        Args:
+            by: who asks for it, for the log.
 
         Raises:
             UnknownModel: if there is no such arm.
         """
         with self._lock:
-            self._decider.pool.set_available(name, "disabled")
-            self._disabled |= {name}
+            arm = self.arm(name)
+            if name not in self.disabled:
+                self._apply(PoolChange(action="disable", arm=arm, at=time.time(), by=by))
 
-    def enable_model(self, name: str) -> None:
+    def enable_model(self, name: str, *, by: str = "") -> None:
         """Have a disabled arm drawn again.
 
         Raises:
             UnknownModel: if there is no such arm.
         """
         with self._lock:
-            self._decider.pool.set_available(name, None)
-            self._disabled -= {name}
+            arm = self.arm(name)
+            if name in self.disabled:
+                self._apply(PoolChange(action="enable", arm=arm, at=time.time(), by=by))
 
     def rest(self, arms: frozenset[str]) -> None:
         """Leave these arms out of decisions, where there are others, until told otherwise; none is back in use at once.
@@ -124,7 +131,7 @@ class PoolKeeping(Keeping):
             self._decider.pool.rest(arms)
 
     def _reconcile(self, arms: list[Arm]) -> None:
-        """Bring the pool of the log in line with the arms given at the start."""
+        """Bring the pool of the log in line with the arms given at the start; who is disabled and stays, stays so."""
         pool = self._decider.pool
         wanted = {arm.name: arm for arm in arms}
         for name in pool.names if wanted else ():

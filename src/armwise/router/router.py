@@ -149,7 +149,6 @@ class Router(Answering, Budgeting):
         self._snapshot_at = 0
         self._client = client
         self.detector = detector
-        self._disabled: frozenset[str] = frozenset()
         self._fallback = fallback
         self._background = BackgroundLoop()
         self.judging: Bench | None = None
