@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from armwise.arrays import sigmoid
-from armwise.contracts import Arm, Experience, Model, Posterior
+from armwise.contracts import Arm, Experience, Model, Policy, Posterior
 from armwise.errors import BadInput
 from armwise.policies import make_policy, marginals
 from armwise.policies.batch import choose_many
@@ -92,7 +94,7 @@ def test_a_floor_keeps_every_arm_answerable() -> None:
 def test_a_share_explores_and_the_rest_takes_the_likeliest_arm() -> None:
     choices = []
     for explored in (1.0, 0.1):
-        policy = make_policy("thompson", dimension=2, explored=explored, horizon=1.0, engine="logistic")
+        policy = make_policy("thompson", dimension=2, explored=explored, horizon=1.0, per_arm=0.0, engine="logistic")
         for name in ("a", "b", "c"):
             policy.add_arm(Arm.of(Model(name, input_usd_per_mtok=1.0, output_usd_per_mtok=1.0)))
         policy.learn(Experience(vector=np.array([1.0, 0.1]), slot=1, quality=0.7))
@@ -103,6 +105,58 @@ def test_a_share_explores_and_the_rest_takes_the_likeliest_arm() -> None:
         np.testing.assert_allclose(choices[-1][0], one)
     full, spared = choices
     np.testing.assert_allclose(spared, 0.1 * full + 0.9 * np.array([1.0, 0.0, 0.0]))
+
+
+def settled(arms: int, **parameters: Any) -> Policy:
+    """After 300 lessons of arm 0, which did well, and a few of each other, which did not."""
+    policy = make_policy("thompson", dimension=2, engine="logistic", **parameters)
+    for k in range(arms):
+        policy.add_arm(Arm.of(Model(f"m{k}", input_usd_per_mtok=1.0, output_usd_per_mtok=1.0)))
+        for _ in range(4):
+            policy.learn(Experience(vector=np.array([1.0, 0.0]), slot=k, quality=0.2))
+    for turn in range(300):
+        policy.learn(Experience(vector=np.array([1.0, 0.0]), slot=0, quality=float(turn % 10 < 7)))
+    return policy
+
+
+def chosen(policy: Policy, penalty: np.ndarray) -> np.ndarray:
+    """Probabilities of a choice, the same one by one and many at once."""
+    vector, slots = np.array([1.0, 0.0]), np.arange(len(penalty))
+    one = policy.choose(vector, slots, penalty, seed=1).probabilities
+    many = choose_many(policy, vector[None], slots, penalty[None], seeds=np.array([1], dtype=np.uint64))
+    np.testing.assert_allclose(many[0], one)
+    return one
+
+
+@pytest.mark.parametrize(("arms", "horizon"), [(3, 100.0), (5, 100.0), (8, 160.0), (12, 240.0), (30, 240.0)])
+def test_the_horizon_grows_with_the_arms_up_to_twelve(arms: int, horizon: float) -> None:
+    by_default, told = settled(arms), settled(arms, horizon=horizon, per_arm=0.0)
+    np.testing.assert_array_equal(chosen(by_default, np.zeros(arms)), chosen(told, np.zeros(arms)))
+
+
+def test_where_a_budget_lies_idle_dearer_arms_are_tried_on() -> None:
+    policy = settled(3)
+    busy, idle = (chosen(policy, price * np.array([0.2, 0.1, 1.0])) for price in (0.021, 0.019))
+    assert busy[2] < 0.01
+    assert idle[2] > 10 * busy[2]
+    assert idle[1] < 2 * busy[1]  # it is cheaper than the favourite: nothing is to be found out with idle money
+    free = chosen(policy, np.zeros(3))
+    assert free[2] < idle[2] / 10  # money has no price at all: none lies idle
+
+
+def test_many_choices_at_once_look_at_each_ones_own_penalties() -> None:
+    policy, slots = settled(3), np.arange(3)
+    penalties = np.array([[0.002, 0.001, 0.01], [0.2, 0.1, 1.0], [0.0, 0.0, 0.0]])
+    vectors, seeds = np.array([[1.0, 0.0]] * 3), np.arange(3, dtype=np.uint64)
+    many = choose_many(policy, vectors, slots, penalties, seeds=seeds)
+    for row, penalty in zip(many, penalties, strict=True):
+        np.testing.assert_allclose(row, policy.choose(vectors[0], slots, penalty, seed=1).probabilities)
+
+
+@pytest.mark.parametrize("wrong", [{"per_arm": -1.0}, {"horizon": 0.0}, {"scale": -0.1}, {"nodes": 7}])
+def test_parameters_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match=f"per_arm >= 0.*{re.escape(str(next(iter(wrong.values()))))}"):
+        make_policy("thompson", dimension=2, **wrong)
 
 
 def test_a_floor_is_a_share() -> None:

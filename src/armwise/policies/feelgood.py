@@ -36,11 +36,14 @@ class FeelGoodThompson(ThompsonSampling):
         bonus: float = 0.05,
         scale: float = 0.6,
         horizon: float = 100.0,
+        per_arm: float = 20.0,
         nodes: int = 64,
         floor: float = 0.0,
         explored: float = 1.0,
     ) -> None:
-        super().__init__(model, scale=scale, horizon=horizon, nodes=nodes, floor=floor, explored=explored)
+        super().__init__(
+            model, scale=scale, horizon=horizon, per_arm=per_arm, nodes=nodes, floor=floor, explored=explored
+        )
         if not 0 <= bonus <= 1:
             raise BadInput(f"feelgood needs a bonus in [0, 1], got {bonus}")
         self.bonus = bonus

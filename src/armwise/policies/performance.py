@@ -21,8 +21,11 @@ class Performance(ThompsonSampling):
         *,
         scale: float = 1.0,
         horizon: float = 1000.0,
+        per_arm: float = 0.0,
         nodes: int = 64,
         floor: float = 0.0,
         explored: float = 1.0,
     ) -> None:
-        super().__init__(model, scale=scale, horizon=horizon, nodes=nodes, floor=floor, explored=explored)
+        super().__init__(
+            model, scale=scale, horizon=horizon, per_arm=per_arm, nodes=nodes, floor=floor, explored=explored
+        )
