@@ -1,13 +1,14 @@
 """Are predictions of quality calibrated? Expected calibration error on real outcomes, and a reliability plot.
 
-    python benchmarks/calibration.py [--seeds 20] [--jobs 1] [--plot reliability.html] [--json]
+    python benchmarks/calibration.py [--seeds 20] [--jobs 1] [--engines ENGINE ...] [--plot reliability.html] [--json]
 
 Every policy learns online from a cold start (cost weight 0.2), and what it predicts of a request is written down before
 it learns from it. Two readings: of the arms that were drawn, which is what a service can see in its own log, and of all
 arms, which only an outcome table can tell. ECE is over 15 bins of equally many predictions; "chance" is what it would
 be were the predictor perfect, by the number of rows alone. "raw" is the engine as it is, "mended" the same with
-``calibrate: true``. Second half: the last half of the rounds, when the engine has seen something. Null: every arm's
-running mean, which is calibrated but knows nothing; its squared error is 1.00 in the last column, lower is better.
+``calibrate: true``; ``mixed`` is the default. Second half: the last half of the rounds, when the engine has seen
+something. Null: every arm's running mean, which is calibrated but knows nothing; its squared error is 1.00 in the last
+column, lower is better.
 Intervals are Student's t over seeds, 95%. The packaged table always, the others where ARMWISE_DATA has them.
 """
 
@@ -17,6 +18,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ TABLES = {
     "gsm8k": ("routellm.parquet", "routellm_gsm8k"),
 }
 POLICIES: dict[str, dict[str, Any]] = {
+    "mixed, raw": {"name": "thompson", "engine": "mixed"},
+    "mixed, mended": {"name": "thompson", "engine": "mixed", "model": {"calibrate": True}},
     "logistic, raw": {"name": "thompson", "engine": "logistic"},
     "logistic, mended": {"name": "thompson", "engine": "logistic", "model": {"calibrate": True}},
     "shared, raw": {"name": "thompson", "engine": "shared"},
@@ -46,6 +50,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     "VW, mended": {"name": "squarecb", "engine": "vw", "model": {"calibrate": True}},
     "running means": {"name": "performance"},
 }
+ENGINES = tuple(dict.fromkeys(label.split(",")[0] for label in POLICIES))
 MEASURES = ("drawn", "drawn_late", "all_late", "chance", "squared_error")
 COST_WEIGHT = 0.2
 CURVE_BINS = np.linspace(0.0, 1.0, 21)
@@ -88,8 +93,8 @@ def one(table: OutcomeTable, policy: dict[str, Any], seed: int) -> tuple[dict[st
     )
 
 
-def measure(tables: dict[str, OutcomeTable], seeds: int, jobs: int) -> list[dict[str, Any]]:
-    cells = [(name, label) for name in tables for label in POLICIES]
+def measure(tables: dict[str, OutcomeTable], labels: Sequence[str], seeds: int, jobs: int) -> list[dict[str, Any]]:
+    cells = [(name, label) for name in tables for label in labels]
     done = Parallel(n_jobs=jobs)(
         delayed(one)(tables[name], POLICIES[label], seed) for name, label in cells for seed in range(seeds)
     )
@@ -104,10 +109,10 @@ def measure(tables: dict[str, OutcomeTable], seeds: int, jobs: int) -> list[dict
     return rows
 
 
-def plot(rows: list[dict[str, Any]], path: Path) -> None:
+def plot(rows: list[dict[str, Any]], labels: Sequence[str], path: Path) -> None:
     """One reliability curve per engine, of the drawn arms, all seeds and tables together."""
     figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 1], name="calibrated", mode="lines", line={"dash": "dot"}))
-    for label in POLICIES:
+    for label in labels:
         count, predicted, observed = np.sum([row["curve"] for row in rows if row["engine"] == label], axis=0)
         kept = count >= 100
         figure.add_trace(
@@ -126,13 +131,15 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ARMWISE_DATA", ROOT / "../shared/data")))
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--plot", type=Path, default=Path("reliability.html"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    rows = measure(outcomes(options.data), options.seeds, options.jobs)
-    plot(rows, options.plot)
+    labels = [label for label in POLICIES if label.split(",")[0] in options.engines]
+    rows = measure(outcomes(options.data), labels, options.seeds, options.jobs)
+    plot(rows, labels, options.plot)
     if options.json:
         json.dump(rows, sys.stdout)
         print()

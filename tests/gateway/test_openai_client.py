@@ -9,6 +9,7 @@ import openai
 import pytest
 from serving import Served
 
+from armwise.testing.simulator import ProviderSimulator
 from armwise.testing.tasks import TOOLS, generate
 
 QUESTION = [{"role": "user", "content": "What is 12 + 30?"}]
@@ -86,6 +87,29 @@ def test_responses_embeddings_and_models(client: openai.OpenAI) -> None:
     embedded = client.embeddings.create(model="small", input=["a", "b"])
     assert len(embedded.data) == 2
     assert next(iter(client.models.list())).id == "armwise/auto"
+
+
+def test_a_stream_that_nothing_can_go_on_with_is_an_error_and_never_looks_whole(
+    client: openai.OpenAI, served: Served, simulator: ProviderSimulator
+) -> None:
+    simulator.script("small", ["cut"])
+    kinds: list[str] = []
+    events = client.responses.create(model="small", input="What is 12 + 30?", stream=True)
+    with pytest.raises(openai.APIError, match="the answer broke off and nothing could go on with it") as caught:
+        kinds.extend(event.type for event in events)
+    assert "response.output_text.delta" in kinds
+    assert "response.completed" not in kinds
+    assert caught.value.code == "no_answer"
+    simulator.script("small", ["cut"])
+    raw = served.http.post("/v1/responses", json={"model": "small", "input": "What is 12 + 30?", "stream": True}).text
+    name, data = raw.rstrip().split("\n\n")[-1].split("\n")
+    told = json.loads(data.removeprefix("data: "))
+    assert (name, told["type"], told["code"]) == ("event: error", "error", "no_answer")
+    assert told["armwise"]["gave_up"] == {"small": "cut_short"}
+    # Several choices: said again where the model says the same, else the error of a chat.
+    simulator.script("small", ["cut", *["server_error"] * 9])
+    with pytest.raises(openai.APIError, match="what came of it is not whole"):
+        list(client.chat.completions.create(model="small", messages=QUESTION, n=2, stream=True))
 
 
 def test_errors_are_the_clients_own(client: openai.OpenAI) -> None:

@@ -68,6 +68,36 @@ async def test_the_same_call_said_again_gives_the_very_same_answer(
     await router.aclose()
 
 
+async def test_several_choices_are_said_again_or_not_gone_on_with(make: Make, simulator: ProviderSimulator) -> None:
+    def spoken(chunks: list[dict[str, Any]]) -> list[str]:
+        choices = [choice for chunk in chunks for choice in chunk["choices"]]
+        of = [[c["delta"].get("content") or "" for c in choices if c["index"] == at] for at in (0, 1)]
+        return ["".join(parts) for parts in of]
+
+    drawn = make().decide("What is 12 + 30?").arm
+    _, undisturbed = await read(await make().astream(body(n=2)))
+    router = make()
+    simulator.script(drawn, ["cut"])
+    stream = await router.astream(body(n=2))
+    _, chunks = await read(stream)
+    assert [r.how for r in stream.answer.resumed] == ["repeated"]
+    assert spoken(chunks) == spoken(undisturbed)
+    assert all(spoken(chunks))
+    ends = [c["index"] for chunk in chunks for c in chunk["choices"] if c["finish_reason"] is not None]
+    assert sorted(ends) == [0, 1]
+    await router.aclose()
+
+    router = make()
+    simulator.clear()
+    simulator.script(drawn, ["cut", *["server_error"] * 9])
+    before = len(simulator.requests())
+    stream = await router.astream(body(n=2))
+    with pytest.raises(NoAnswer):  # no other arm is shown several beginnings
+        await read(stream)
+    assert {call["model"] for call in simulator.requests()[before:]} == {drawn}
+    await router.aclose()
+
+
 @pytest.mark.parametrize("wire", ["openai", "anthropic", "gemini"])
 async def test_another_arm_of_the_action_set_goes_on(make: Make, simulator: ProviderSimulator, wire: str) -> None:
     router = make(models=simulator.models(wire), seed=3)

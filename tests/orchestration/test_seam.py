@@ -57,19 +57,57 @@ TEXT = st.text(st.sampled_from("ab \nñ漢😀"), min_size=1, max_size=60)
 def test_an_answer_said_again_is_whole(text: str, data: st.DataObject, one: list[int], other: list[int]) -> None:
     cut = data.draw(st.integers(1, len(text)))
     before = texts(text[:cut], one)[:-1]
-    after = through(Repeated(joined(*before)["message"]), texts(text, other))
+    after = through(Repeated([joined(*before)]), texts(text, other))
     assert joined(*before, *after)["message"]["content"] == text
     assert joined(*before, *after)["finish_reason"] == "stop"
 
 
 @given(TEXT, TEXT, SIZES)
 def test_another_answer_is_told_from_the_same(text: str, other: str, sizes: list[int]) -> None:
-    seam = Repeated({"content": text})
+    seam = Repeated([{"index": 0, "message": {"content": text}}])
     if other.startswith(text):
         assert joined(*through(seam, texts(other, sizes)))["message"]["content"] == (other[len(text) :] or None)
     else:
         with pytest.raises(Unlike):
             through(seam, texts(other, sizes))
+
+
+def choices_of(*chunks: Json) -> list[Json]:
+    whole = ChatAccumulator()
+    for one in chunks:
+        whole.add(one)
+    choices: list[Json] = whole.answer()["choices"]
+    return choices
+
+
+@given(st.lists(TEXT, min_size=2, max_size=3), st.data(), SIZES)
+def test_several_choices_said_again_are_whole_and_end_once(
+    said: list[str], data: st.DataObject, sizes: list[int]
+) -> None:
+    """Whatever way the choices take turns, and wherever the first stream broke."""
+
+    def stream() -> list[Json]:
+        waiting = [
+            [{**one, "choices": [{**one["choices"][0], "index": at}]} for one in texts(text, sizes)]
+            for at, text in enumerate(said)
+        ]
+        out: list[Json] = []
+        while any(waiting):
+            out.append(data.draw(st.sampled_from([rest for rest in waiting if rest])).pop(0))
+        return out
+
+    before = stream()
+    before = before[: data.draw(st.integers(1, len(before)))]
+    after = through(Repeated(choices_of(*before)), stream())
+    assert [choice["message"]["content"] for choice in choices_of(*before, *after)] == said
+    ends = [c["index"] for one in (*before, *after) for c in one["choices"] if c["finish_reason"] is not None]
+    assert sorted(ends) == list(range(len(said)))
+
+
+def test_a_choice_that_has_ended_may_not_say_more() -> None:
+    seam = Repeated([joined(*texts("so it is", []))])
+    with pytest.raises(Unlike):
+        through(seam, texts("so it is not", []))
 
 
 @given(st.data(), SIZES, SIZES)
@@ -82,7 +120,7 @@ def test_half_a_tool_call_said_again_is_whole(data: st.DataObject, one: list[int
         chunk({}, "tool_calls"),
     ]
     before = [chunk({"content": "I look. "}), *calls[:cut]]
-    after = through(Repeated(joined(*before)["message"]), [chunk({"content": "I look. "}), *again])
+    after = through(Repeated([joined(*before)]), [chunk({"content": "I look. "}), *again])
     message = joined(*before, *after)["message"]
     assert message["content"] == "I look. "
     assert [c["function"] for c in message["tool_calls"]] == [
@@ -102,7 +140,7 @@ def test_half_a_tool_call_said_again_is_whole(data: st.DataObject, one: list[int
     ],
 )
 def test_another_tool_call_is_not_patched_onto_half_of_one(again: list[Json]) -> None:
-    seam = Repeated(joined(*call("weather", '{"city": "Li', [2]))["message"])
+    seam = Repeated([joined(*call("weather", '{"city": "Li', [2]))])
     with pytest.raises(Unlike):
         through(seam, [*again, chunk({}, "tool_calls")])
 
@@ -128,4 +166,7 @@ def test_white_space_that_was_not_shown_is_not_said_twice() -> None:
 
 def test_reasoning_of_the_new_stream_is_left_out() -> None:
     chunks = [chunk({"role": "assistant", "reasoning_content": "hm"}), *texts("abcdef", [2])]
-    assert joined(*through(Repeated({"content": "abc"}), chunks))["message"] == {"role": "assistant", "content": "def"}
+    assert joined(*through(Repeated([{"index": 0, "message": {"content": "abc"}}]), chunks))["message"] == {
+        "role": "assistant",
+        "content": "def",
+    }

@@ -116,7 +116,14 @@ class _Answering:
                 await (self._chunks(stream) if self._endpoint == "chat" else self._events(stream))
             except ArmwiseError as error:
                 self._exchange.error = error
-                await self._write(_event(error_body(error, request_id=self._exchange.id)), more=False)
+                await self._write(self._broken(error_body(error, request_id=self._exchange.id, begun=True)), more=False)
+
+    def _broken(self, body: Json) -> bytes:
+        """The last event of a stream that there is no going on with; of the responses API, an event of that API."""
+        if self._endpoint == "chat":
+            return _event(body)
+        told = {key: body["error"][key] for key in ("code", "message", "param")}
+        return _named({"type": "error", **told, **body})
 
     async def _chunks(self, stream: AnswerStream) -> None:
         """Chunks as they come, but for the last: it carries the account, and waits until the decision is durable."""

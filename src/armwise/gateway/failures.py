@@ -57,10 +57,14 @@ def _names(error: Exception) -> tuple[str, str]:
     return next(((kind, code) for cls, kind, code in _NAMES if isinstance(error, cls)), ("server_error", "internal"))
 
 
-def error_body(error: Exception, *, request_id: str) -> dict[str, Any]:
-    """The body. What is not the caller's fault is told without particulars of the inside."""
+def error_body(error: Exception, *, request_id: str, begun: bool = False) -> dict[str, Any]:
+    """The body; of an answer that had ``begun``, what ends it. What is not the caller's fault is told without
+    particulars of the inside."""
     kind, code = _names(error)
-    data: dict[str, Any] = {"message": _message(error, request_id), "type": kind, "param": None, "code": code}
+    message = _message(error, request_id)
+    if begun and isinstance(error, NoAnswer):
+        message = f"the answer broke off and nothing could go on with it; what came of it is not whole ({message})"
+    data: dict[str, Any] = {"message": message, "type": kind, "param": None, "code": code}
     if isinstance(error, UnknownModel):
         data["param"] = "model"
     body: dict[str, Any] = {"error": data}

@@ -1,9 +1,9 @@
 """A stream that is gone on with where it breaks, so that the client sees one answer.
 
 First the same call is made again: where the model says the same, what the client has is left out, letter by letter.
-Else a model is asked to go on from what was delivered: the same one, then others of the action set. Half a tool call is
-only ever said again; half a JSON answer is gone on with only if the whole is of the form asked for, and so delivered
-when it is whole. Every call is an attempt of the decision, billed and logged like any other.
+Else a model is asked to go on from what was delivered: the same one, then others of the action set. Half a tool call
+and several choices at once are only ever said again; half a JSON answer is gone on with only if the whole is of the
+form asked for, and so delivered when it is whole. Every call is an attempt of the decision, billed and logged.
 """
 
 from __future__ import annotations
@@ -141,18 +141,20 @@ class Resuming:
         """All ways to go on with what was delivered, the best first."""
         broke = self._broke
         choices = self._said.answer()["choices"]
-        message = choices[0]["message"] if len(choices) == 1 else {}
-        if broke is None or message.get("refusal") or not (message.get("content") or message.get("tool_calls")):
+        said = [choice["message"] for choice in choices]
+        if broke is None or any(message.get("refusal") for message in said):
+            return
+        if not any(message.get("content") or message.get("tool_calls") for message in said):
             return
         first, body = self._first, self._run.ask.body
         if not self._rests(first.model):
-            yield _Way("repeated", self._first_arm, first.model, first.body, Repeated(message))
-        if message.get("tool_calls"):
-            return
+            yield _Way("repeated", self._first_arm, first.model, first.body, Repeated(choices))
+        if (body.get("n") or 1) > 1 or len(said) > 1 or said[0].get("tool_calls") or choices[0]["finish_reason"]:
+            return  # several beginnings cannot be shown to a model, half a call is none, and an end is the end
         if not self._rests(first.model):
-            yield from self._continued(self._first_arm, first.model, first.body, message["content"])
+            yield from self._continued(self._first_arm, first.model, first.body, said[0]["content"])
         for arm in self._arms(broke):
-            yield from self._continued(arm.name, arm.models[0], body, message["content"])
+            yield from self._continued(arm.name, arm.models[0], body, said[0]["content"])
 
     def _continued(self, arm: str, model: Model, body: Mapping[str, Any], text: str) -> Iterator[_Way]:
         formed = (body.get("response_format") or {}).get("type") in ("json_object", "json_schema")
@@ -196,9 +198,9 @@ class Resuming:
         self._note(way, broke)
 
     def _note(self, way: _Way, broke: UpstreamError) -> None:
-        text = self._said.answer()["choices"][0]["message"].get("content") or ""
-        noted = Resumption(how=way.how, arm=way.arm, after_characters=len(text), because=broke.attempt_status)
-        if self.resumed and self.resumed[-1].after_characters == len(text):
+        length = sum(len(choice["message"].get("content") or "") for choice in self._said.answer()["choices"])
+        noted = Resumption(how=way.how, arm=way.arm, after_characters=length, because=broke.attempt_status)
+        if self.resumed and self.resumed[-1].after_characters == length:
             self.resumed.pop()  # it looked as though it would go on, and did not
         self.resumed.append(noted)
         if way.arm != self._run.arm:

@@ -5,7 +5,7 @@ Pure: chunks in, chunks out. What a chunk still has to say is passed on; what it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from armwise.providers.errors import CutShort
@@ -27,7 +27,7 @@ class Unlike(CutShort):
 
 
 class Seam(Protocol):
-    """Takes the chunks of the new stream, each with one choice, in order."""
+    """Takes the chunks of the new stream in order."""
 
     def feed(self, chunk: Json) -> list[Json]:
         """What of a chunk is new to the client.
@@ -42,14 +42,30 @@ class Repeated:
     """The same call was made again: its answer must begin with what was delivered, letter by letter, calls included.
 
     Args:
-        message: what was delivered, as the message of a completion.
+        choices: what was delivered, as the choices of a completion; of one that has ended, nothing more is passed on.
     """
 
-    def __init__(self, message: Mapping[str, Any]) -> None:
+    def __init__(self, choices: Sequence[Mapping[str, Any]]) -> None:
+        self._owed = {choice["index"]: _Owed(choice) for choice in choices}
+
+    def feed(self, chunk: Json) -> list[Json]:
+        new: list[Json] = []
+        for choice in chunk["choices"]:
+            part = {**chunk, "choices": [choice]}
+            owed = self._owed.get(choice.get("index", 0))
+            new += [part] if owed is None else owed.feed(part)  # of a choice that had not begun, all is new
+        return new
+
+
+class _Owed:
+    """What the new stream owes of one choice, before anything of it is new."""
+
+    def __init__(self, choice: Mapping[str, Any]) -> None:
+        message = choice["message"]
+        self._ended = choice.get("finish_reason") is not None
         self._text: str = message.get("content") or ""
         functions = [call["function"] for call in message.get("tool_calls") or ()]
         self._calls = {at: [f["name"], f["arguments"]] for at, f in enumerate(functions)}
-        self._known = frozenset(self._calls)
 
     @property
     def _left(self) -> bool:
@@ -71,6 +87,10 @@ class Repeated:
                 delta["tool_calls"] = calls
         if self._left and (delta or choice.get("finish_reason") is not None):
             raise Unlike("asked again, the model said something else")
+        if self._ended:
+            if delta:
+                raise Unlike("asked again, the model said more")
+            return []
         return _rebuilt(chunk, delta, keep_logprobs=not cut)
 
     def _call(self, call: Json) -> Json | None:
@@ -89,6 +109,8 @@ class Repeated:
 
 class Continued:
     """A model was asked to go on: what it says is new, but for the end of the old text, should it begin with that.
+
+    Takes chunks of one choice.
 
     Args:
         text: what was delivered.

@@ -48,6 +48,7 @@ class CompletionStream:
         self._completion: Completion | None = None
         options = call.body.get("stream_options") or {}
         self._idle_s = call.kit.http.settings.idle_s
+        self._choices = (call.body.get("n") or 1) if call.endpoint == "chat" else 0
         self._wants_usage = call.endpoint != "chat" or bool(options.get("include_usage"))
 
     @classmethod
@@ -115,7 +116,7 @@ class CompletionStream:
             async with within(left if short else idle, too_late if short else self._silent):
                 await self._more()
         except Timeout:
-            if not self._decoder.finished:
+            if not self._complete():
                 raise
             self._end()
 
@@ -128,11 +129,11 @@ class CompletionStream:
             async with translated(begun=True):
                 content = await anext(self._bytes, None)
         except CutShort:
-            if not self._decoder.finished:  # all was said; only the good-bye is missing
+            if not self._complete():  # all was said; only the good-bye is missing
                 raise
             content = None
         if content is None:
-            if not self._decoder.finished:
+            if not self._complete():
                 raise CutShort("the stream ended in the middle of the answer")
             self._end()
             return
@@ -142,6 +143,11 @@ class CompletionStream:
             if self._decoder.ended:
                 self._end()
                 return
+
+    def _complete(self) -> bool:
+        """Whether all that was asked for has come, though the provider may not have said so."""
+        decoder = self._decoder
+        return decoder.finished and (decoder.ended or len(self._answer.answer().get("choices", ())) >= self._choices)
 
     def _take(self, chunk: Json) -> None:
         self._says |= self._answer.add(chunk)
