@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from random import Random
 
@@ -13,8 +14,9 @@ from typer.testing import CliRunner
 from armwise import Request, Router
 from armwise.cli import app
 from armwise.errors import SnapshotError
-from armwise.registry import load_tasks, registry_directory
+from armwise.registry import load_tasks, registry_directory, save_tasks
 from armwise.retraining import retrain
+from helpers import assert_same_state
 
 DISHES = ("soup", "bread", "rice", "a lemon cake", "roast chicken", "an omelette", "pancakes", "dumplings")
 PLACES = ("Lima", "Oslo", "Rome", "Kyoto", "Cairo", "Quito", "Lisbon", "Seoul")
@@ -41,14 +43,18 @@ def configured(tmp_path: Path, **classifier: object) -> Path:
     return path
 
 
-def serve(path: Path, labelled: int, *, shuffled: bool = False) -> None:
+def ask(router: Router, labelled: int, *, shuffled: bool = False) -> None:
     rng = Random(1)
+    for number in range(labelled + 20):
+        task = rng.choice(("kitchen", "travel"))
+        label = rng.choice(("kitchen", "travel")) if shuffled else task
+        request = Request.from_text(prompt(task, rng), task=label if number < labelled else None)
+        router.observe(router.decide(request).id, quality=1.0, cost_usd=1e-4, latency_ms=10.0)
+
+
+def serve(path: Path, labelled: int, *, shuffled: bool = False) -> None:
     with Router.from_config(path) as router:
-        for number in range(labelled + 20):
-            task = rng.choice(("kitchen", "travel"))
-            label = rng.choice(("kitchen", "travel")) if shuffled else task
-            request = Request.from_text(prompt(task, rng), task=label if number < labelled else None)
-            router.observe(router.decide(request).id, quality=1.0, cost_usd=1e-4, latency_ms=10.0)
+        ask(router, labelled, shuffled=shuffled)
 
 
 def test_requests_without_a_label_are_guessed_by_what_callers_named(tmp_path: Path) -> None:
@@ -87,6 +93,38 @@ def test_too_few_labels_are_refused_with_what_there_is(tmp_path: Path) -> None:
     assert "no classifier of tasks" in said.output
     with Router.from_config(path) as router:
         assert router._labels is None  # the one that ships guesses
+
+
+def test_a_running_service_takes_what_was_learned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, rng = configured(tmp_path), Random(3)
+    with Router.from_config(path) as router:
+        ask(router, 160)
+        before = router._learner.state()
+        router._log.publish()
+        assert retrain(path).tasks is not None
+        until = time.monotonic() + 10.0
+        while router._labels is None and time.monotonic() < until:
+            time.sleep(0.02)
+        assert_same_state(router._learner.state(), before)  # it is no event, and changes nothing that was learned
+        decision = router.decide(Request.from_text(prompt("kitchen", rng)))
+        assert (decision.context.task, decision.arms) == ("kitchen", ("small",))
+        assert decision.feature_version == router.encoder.version
+        # What does not fit is told once, and the one in use goes on.
+        kept, directory = router._labels, registry_directory(tmp_path / "log.duckdb")
+        assert kept is not None
+        save_tasks(directory, kept, "text-other", {})
+        router._watch.look()
+        router._watch.look()
+        assert "of features 'text-other'" in str(router._watch.error)
+        assert sum("text-other" in record.message for record in caplog.records) == 1
+        assert router._labels is kept
+        save_tasks(directory, kept, router.encoder.version, {})
+        router._watch.look()
+        assert router._labels is not kept
+        assert router.decide(Request.from_text(prompt("travel", rng))).context.task == "travel"
+        state = router._learner.state()
+    with Router.from_config(path) as again:
+        assert_same_state(again._learner.state(), state)
 
 
 def test_labels_that_mean_nothing_are_not_published(tmp_path: Path) -> None:

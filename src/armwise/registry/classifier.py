@@ -36,13 +36,40 @@ def load_tasks(directory: str | os.PathLike[str], feature_version: str) -> Label
     Raises:
         SnapshotError: if it is damaged, or of other features.
     """
-    path = Path(directory) / _FILE
-    if not path.exists():
-        return None
-    state, manifest = codec.read(path)
-    if manifest["feature_version"] != feature_version:
-        raise SnapshotError(
-            f"{path} is of features {manifest['feature_version']!r}, the encoder now gives {feature_version!r}: "
-            "run armwise retrain, or delete it"
-        )
-    return LabelClassifier.of_state(state)
+    return KeptTasks(directory, feature_version).newer()
+
+
+class KeptTasks:
+    """The classifier of a registry, as it is replaced by later ones.
+
+    Args:
+        directory: of the registry.
+        feature_version: of the contexts that it is to be asked about.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], feature_version: str) -> None:
+        self._path = Path(directory) / _FILE
+        self._feature_version = feature_version
+        self._seen: tuple[int, int, int] | None = None
+
+    def newer(self) -> LabelClassifier | None:
+        """The classifier that is there, if it is another than at the last call; else None. One that fails is told once.
+
+        Raises:
+            SnapshotError: if it is damaged, or of other features.
+        """
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return None
+        seen = there.st_ino, there.st_mtime_ns, there.st_size
+        if seen == self._seen:
+            return None
+        self._seen = seen
+        state, manifest = codec.read(self._path)
+        if manifest["feature_version"] != self._feature_version:
+            raise SnapshotError(
+                f"{self._path} is of features {manifest['feature_version']!r}, the encoder now gives "
+                f"{self._feature_version!r}: run armwise retrain, or delete it"
+            )
+        return LabelClassifier.of_state(state)

@@ -25,13 +25,22 @@ class Watch:
         history: of the registry.
         follow: a method; held weakly, so that the watch ends with its owner.
         after: the latest change that is known already.
+        beside: a method that looks after what else the registry may have; held weakly too.
     """
 
-    def __init__(self, history: History, follow: Callable[[RolloutChange], None], *, after: int) -> None:
+    def __init__(
+        self,
+        history: History,
+        follow: Callable[[RolloutChange], None],
+        *,
+        after: int,
+        beside: Callable[[], None] | None = None,
+    ) -> None:
         self.history = history
         self.error: str | None = None
         """Why the latest change could not be followed; None where it was."""
         self._follow = weakref.WeakMethod(follow)
+        self._beside = weakref.WeakMethod(beside) if beside is not None else None
         self._seen = after
         self._own: SimpleQueue[RolloutChange] = SimpleQueue()
         self._busy = threading.Lock()
@@ -64,6 +73,13 @@ class Watch:
                     self.error = None
                 except ArmwiseError as error:
                     self.error = f"change {self._seen} of the registry is not followed: {error}"
+                    logger.error("%s", self.error)
+            beside = self._beside() if self._beside is not None else None
+            if beside is not None:
+                try:
+                    beside()
+                except ArmwiseError as error:
+                    self.error = f"what the registry has beside its policies is not followed: {error}"
                     logger.error("%s", self.error)
 
     def _run(self) -> None:

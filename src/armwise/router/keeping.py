@@ -28,7 +28,7 @@ from armwise.pacing import Objective
 from armwise.predictors.labels import LabelClassifier
 from armwise.providers.blocking import BackgroundLoop
 from armwise.providers.client import ProviderClient
-from armwise.registry import Registry, SnapshotStore, Watch
+from armwise.registry import KeptTasks, Registry, SnapshotStore, Watch
 from armwise.rewards import RewardRules
 from armwise.rollout import Trained
 from armwise.rules import Rules
@@ -59,6 +59,7 @@ class Keeping:
     _door: Door
     _rules_and_routes: Rules
     _labels: LabelClassifier | None
+    _tasks: KeptTasks | None
     _ruled: bool
     _sessions: SessionRules
     _encode: Callable[[Request], Context]

@@ -80,7 +80,7 @@ class RollingOut(Keeping):
             self._decider.check_rollout(change)
             self._apply(change if self.registry is None else self.registry.history.append(change))
         if self.registry is not None:
-            self._watch = Watch(self.registry.history, self._follow, after=rollout.sequence)
+            self._watch = Watch(self.registry.history, self._follow, after=rollout.sequence, beside=self._follow_tasks)
             self._watch.look()
             self._watch.start()
 
@@ -93,6 +93,12 @@ class RollingOut(Keeping):
             self._decider.check_rollout(change, trained)
             self._fetched = trained
             self._apply(change)
+
+    def _follow_tasks(self) -> None:
+        """Guess tasks by the latest classifier. No event: a guess is in its decision, and changes no feature."""
+        found = self._tasks.newer() if self._tasks is not None else None
+        if found is not None:
+            self._labels = found
 
     def _fetch(self, version: str) -> Trained:
         fetched, self._fetched = self._fetched, None

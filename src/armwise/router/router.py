@@ -35,7 +35,7 @@ from armwise.predictors import DifficultyModel
 from armwise.predictors.labels import LabelClassifier
 from armwise.providers.blocking import BackgroundLoop
 from armwise.providers.client import ProviderClient
-from armwise.registry import Registry, SnapshotStore, Watch, load_tasks, registry_directory
+from armwise.registry import KeptTasks, Registry, SnapshotStore, Watch, registry_directory
 from armwise.rewards import RULES, RewardRules
 from armwise.rollout import Trained
 from armwise.router.answering import Answering
@@ -76,7 +76,7 @@ class Router(Answering, Budgeting):
             other task.
         apprentice_share: of each draw that the policy has from the beginning.
         classifier: guesses the task of requests whose callers name none; True takes the one that ``armwise retrain``
-            learned from callers' labels and keeps in the registry, where there is one.
+            learned from callers' labels and keeps in the registry, where there is one, and its successors.
         detector: raises the sensitivity of requests by what their text shows; by default nothing is searched.
         rewards: how signals become rewards; by default :data:`armwise.rewards.RULES`.
         judging: makes the bench of judges for this router; by default there is none.
@@ -143,6 +143,7 @@ class Router(Answering, Budgeting):
             registry = registry_directory(str(log))
         self.registry = Registry(registry) if isinstance(registry, (str, Path)) else registry
         self._labels: LabelClassifier | None = None
+        self._tasks: KeptTasks | None = None
         self._fetched: Trained | None = None
         self._watch: Watch | None = None
         self._snapshot_every = snapshot_every
@@ -157,7 +158,8 @@ class Router(Answering, Budgeting):
             if not isinstance(classifier, bool):
                 self._labels = classifier
             elif classifier and self.registry is not None:
-                self._labels = load_tasks(self.registry.directory, self.encoder.version)
+                self._tasks = KeptTasks(self.registry.directory, self.encoder.version)
+                self._labels = self._tasks.newer()
             self._rebuild()
             self._reconcile(pool)
             self._reconcile_budgets(self.objective.all_budgets)
