@@ -74,6 +74,28 @@ def test_another_process_promotes_and_the_service_follows_and_learns_on(router: 
     assert ask(router).policy_version.startswith("thompson-")
 
 
+def test_the_log_says_what_every_policy_was_that_its_decisions_name(router: Router, path: Path) -> None:
+    ask(router)
+    canary = put(router.registry)
+    router.promote(canary, stage="canary", share=0.5)
+    ask(router)
+    served = put(router.registry, {"name": "epsilon"}, seed=1)
+    router.promote(served)
+    ask(router)
+    router.flush()
+    named = {
+        row["version"]
+        for row in router._log.query("SELECT DISTINCT policy_version AS version FROM decisions").to_pylist()
+    }
+    rows = router._log.query("SELECT version, feature_version, spec FROM policy_versions").to_pylist()
+    told = {row["version"]: json.loads(row["spec"])["name"] for row in rows}
+    assert len(named) == 2  # a canary's decisions are drawn from the mixture, and name what serves
+    assert set(named) <= set(told)
+    assert (told[canary], told[served]) == ("squarecb", "epsilon")
+    assert "thompson" in told.values()
+    assert {row["feature_version"] for row in rows} == {router.encoder.version}
+
+
 def test_decisions_go_on_while_policies_are_swapped(router: Router, path: Path) -> None:
     registry = Registry.of(path)
     versions = [put(registry, seed=seed) for seed in range(3)]

@@ -177,6 +177,19 @@ class Log(Protocol):
 
 
 @runtime_checkable
+class PolicyBook(Protocol):
+    """A log that keeps what the policy versions of its decisions are."""
+
+    def record_policy(self, version: str, *, spec: str, feature_version: str, at: float) -> None:
+        """Write down what a policy version is (``spec`` as JSON). Does I/O; a version that is there stays as it is.
+
+        Raises:
+            LogError: if it cannot be written.
+        """
+        ...
+
+
+@runtime_checkable
 class Prunable(Protocol):
     """A log that can drop its oldest decisions."""
 

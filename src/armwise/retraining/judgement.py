@@ -12,6 +12,7 @@ from armwise.errors import BadInput
 from armwise.evaluation import LOGGING, Estimate, Evaluation, LoggedFeedback, TargetPolicy, evaluate
 from armwise.evaluation.intervals.normal import normal_radius
 from armwise.offline import Candidate, LoggedRows
+from armwise.offline.evaluation import utility_weights
 from armwise.offline.observing import Observing, observe
 from armwise.offline.rows import Array
 
@@ -77,12 +78,7 @@ class Judgement:
 
     @property
     def _weights(self) -> dict[str, float]:
-        trade = self.trade
-        weights = {
-            "quality": 1.0,
-            "cost_usd": -trade.cost_weight / trade.cost_ref_usd,
-            "latency_ms": -trade.latency_weight / trade.latency_ref_ms,
-        }
+        weights = utility_weights(self.trade)
         return {name: weight for name, weight in weights.items() if name in self.evaluation.outcomes}
 
 

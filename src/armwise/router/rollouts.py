@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from armwise.contracts import (
+    Policy,
+    PolicyBook,
     RolloutChange,
 )
-from armwise.errors import BadInput, SnapshotError
+from armwise.errors import BadInput, LogError, SnapshotError
 from armwise.registry import Registry, Watch
 from armwise.rollout import INITIAL, Trained
 from armwise.router.keeping import Keeping
@@ -79,6 +82,10 @@ class RollingOut(Keeping):
             )
             self._decider.check_rollout(change)
             self._apply(change if self.registry is None else self.registry.history.append(change))
+        known = {one.version: one.policy for one in rollout.kept} | {rollout.version: rollout.policy}
+        if rollout.trial is not None and rollout.trial.policy is not None:
+            known[rollout.trial.change.version] = rollout.trial.policy
+        self._record_policies(known)
         if self.registry is not None:
             self._watch = Watch(self.registry.history, self._follow, after=rollout.sequence, beside=self._follow_tasks)
             self._watch.look()
@@ -87,12 +94,29 @@ class RollingOut(Keeping):
     def _follow(self, change: RolloutChange) -> None:
         """Swap as the registry says. What is slow, the disk, is done before the lock is taken."""
         trained = self._learner.trained_for(change)
+        if trained is not None:
+            self._record_policies({trained.version: trained.policy})
         with self._lock:
             if self._closed or change.sequence <= self._decider.rollout.sequence:
                 return
             self._decider.check_rollout(change, trained)
             self._fetched = trained
             self._apply(change)
+
+    def _record_policies(self, policies: Mapping[str, Policy]) -> None:
+        """Have the log say what the versions are that its decisions name; one that cannot be told is reported."""
+        if not isinstance(self._log, PolicyBook):
+            return
+        for version, policy in policies.items():
+            try:
+                self._log.record_policy(
+                    version,
+                    spec=json.dumps(policy.spec, sort_keys=True, default=str),
+                    feature_version=self.encoder.version,
+                    at=time.time(),
+                )
+            except LogError as error:
+                logger.warning("the log does not say what policy %s is: %s", version, error)
 
     def _follow_tasks(self) -> None:
         """Guess tasks by the latest classifier. No event: a guess is in its decision, and changes no feature."""
