@@ -286,13 +286,13 @@ def test_a_log_that_could_not_be_made_leaves_no_stump(path: Path, monkeypatch: p
     def full(*_: object) -> str:
         raise duckdb.IOException("Could not write file: No space left on device")
 
-    monkeypatch.setattr("armwise.log.duckdb.prepare", full)
+    monkeypatch.setattr("armwise.log.database.prepare", full)
     with pytest.raises(LogError, match="the disk is full"):
         DuckDBLog(path)
     assert not path.exists()
     monkeypatch.undo()
     DuckDBLog(path).close()
-    monkeypatch.setattr("armwise.log.duckdb.prepare", full)
+    monkeypatch.setattr("armwise.log.database.prepare", full)
     with pytest.raises(LogError, match="the disk is full"):
         DuckDBLog(path)
     assert path.exists()  # one that was there before is never removed

@@ -72,3 +72,14 @@ def test_an_unknown_name_is_no_attribute() -> None:
 
     with pytest.raises(AttributeError, match="has no attribute 'SQLiteLog'"):
         armwise.log.SQLiteLog  # noqa: B018
+
+
+def test_a_log_that_lacks_something_is_told_what() -> None:
+    class Half:
+        position = 0
+
+        def append(self, event: object) -> int:
+            return 0
+
+    with pytest.raises(BadInput, match="got Half, which lacks flush, secure, events, decision, signals, close"):
+        open_log(Half())  # type: ignore[arg-type]

@@ -29,6 +29,10 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+_NEEDED = ("position", "append", "flush", "secure", "events", "decision", "signals", "close")
+"""Of :class:`armwise.contracts.Log`."""
+
+
 def open_log(spec: str | os.PathLike[str] | Log | None, **options: Any) -> Log:
     """The log that a setting names.
 
@@ -51,6 +55,9 @@ def open_log(spec: str | os.PathLike[str] | Log | None, **options: Any) -> Log:
         module = importlib.import_module("armwise.log.duckdb")
         log: Log = module.DuckDBLog(path, **options)
         return log
-    if all(hasattr(spec, name) for name in ("append", "flush", "events", "decision", "signals", "close")):
+    missing = [name for name in _NEEDED if not hasattr(spec, name)]
+    if not missing:
         return spec
-    raise BadInput(f"log must be a path, ':memory:', a log or None, got {type(spec).__name__}")
+    raise BadInput(
+        f"log must be a path, ':memory:', a log or None, got {type(spec).__name__}, which lacks {', '.join(missing)}"
+    )

@@ -7,251 +7,43 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import ClassVar
 
 import duckdb
-import pyarrow as pa
 
 from armwise.contracts import Decision, Event, Signal
 from armwise.errors import BadInput, LogError
-from armwise.log.encode import encode, warm_up
+from armwise.log.database import LAST, Database
 from armwise.log.events import check_event
 from armwise.log.health import Gap, LogHealth
 from armwise.log.journal import Journal
-from armwise.log.publish import PublishedLog, publish, published_directory, read_published
+from armwise.log.publish import PublishedLog, published_directory, read_published
+from armwise.log.publishing import Publishing
 from armwise.log.reading import Reading, Span, first_of_key
-from armwise.log.retention import boundary, delete, drop_published, pruned_to
+from armwise.log.retention import boundary, delete
 from armwise.log.schema import (
     EVENT_TABLES,
     SCHEMA_VERSION,
-    WRITER_SETTINGS,
     explain,
     open_database,
-    prepare,
     schema_version,
 )
-from armwise.log.writer import GroupWriter, Numbered
+from armwise.log.writer import GroupWriter
 from armwise.rewards import RewardRules
 
 logger = logging.getLogger("armwise.log")
 
-_SHRUNK = "16MB"
-"""What DuckDB may keep of the blocks that it wrote, after each publishing."""
 
 _RELAXED_S = 2.0
 """How long events may wait for their commit once a journal holds them."""
 
 _LIVE = {table: table for table in EVENT_TABLES}
-_LAST = 'SELECT greatest({}, (SELECT coalesce(max("last"), 0) FROM gaps))'.format(
-    ", ".join(f"(SELECT coalesce(max(position), 0) FROM {table})" for table in EVENT_TABLES)
-)
 
 
-_UNFIT = (duckdb.IntegrityError, duckdb.DataError, duckdb.InvalidInputException)
-"""These blame the values, not the disk: trying again cannot help."""
-
-
-class _Database:
-    """The open file, and the writer's side of it. Holds no reference to the log, so that the log can be collected."""
-
-    _open: ClassVar[set[Path]] = set()
-    _lock: ClassVar[threading.Lock] = threading.Lock()
-
-    def __init__(self, path: Path, rules: RewardRules | None) -> None:
-        self.path = path
-        self._key = path.resolve()
-        with self._lock:
-            if self._key in self._open:
-                raise LogError(f"the log {path} is open in this process already; share that one, or close it first")
-            self._open.add(self._key)
-        self._root: duckdb.DuckDBPyConnection | None = None
-        self._own: duckdb.DuckDBPyConnection | None = None
-        self.last: int | None = None
-        self._closed = False
-        self._switch = threading.Lock()
-        self._busy = threading.Lock()
-        fresh = not path.exists()
-        try:
-            self._own = self._connected().cursor()
-            self.id = prepare(self._own, path, rules)
-            self.last = self._stored(self._own)
-            self.pruned_to = pruned_to(self._own)
-            warm_up()
-        except duckdb.Error as error:
-            self.close()
-            if fresh and ("No space left" in str(error) or "File too large" in str(error)):
-                path.unlink(missing_ok=True)  # a stump that no later start could open
-            raise LogError(explain(error, path)) from error
-        except BaseException:
-            self.close()
-            raise
-
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        try:
-            return self._connected().cursor()
-        except duckdb.Error as error:
-            raise LogError(explain(error, self.path)) from error
-
-    def _connected(self) -> duckdb.DuckDBPyConnection:
-        with self._switch:
-            if self._closed:
-                raise LogError(f"the log {self.path} is closed")
-            if self._root is None:
-                self._root = open_database(self.path)
-            return self._root
-
-    def commit(self, batch: Sequence[Numbered], gaps: Sequence[Gap]) -> Sequence[Gap]:
-        """One transaction; see :data:`armwise.log.writer.Commit`."""
-        with self._busy:
-            try:
-                own = self._own
-                if own is None:
-                    own = self._own = self._connected().cursor()
-                return self._write(own, batch, gaps)
-            except duckdb.Error as error:
-                self._disconnect()  # wholly: after a failed commit, DuckDB 1.4 mixes up strings in what it writes next
-                raise LogError(explain(error, self.path)) from error
-
-    def shrink(self) -> None:
-        """Let go of the blocks that DuckDB keeps in memory after it wrote them: it would keep all up to its limit.
-
-        It drops what no query holds when its limit is lowered. A query that needs more at that very moment makes it
-        refuse, and then nothing is dropped.
-        """
-        with self._busy:
-            try:
-                own = self._own or self._connected().cursor()
-                try:
-                    own.execute(f"SET memory_limit = '{_SHRUNK}'")
-                finally:
-                    own.execute(f"SET memory_limit = '{WRITER_SETTINGS['memory_limit']}'")
-            except duckdb.Error as error:
-                logger.debug("the memory of the log was not shrunk: %s", error)
-
-    def _write(self, own: duckdb.DuckDBPyConnection, batch: Sequence[Numbered], gaps: Sequence[Gap]) -> Sequence[Gap]:
-        if self.last is None:  # a commit failed before: whether it was done all the same is for the file to say
-            self.last = self._stored(own)
-        stored, self.last = self.last, None
-        missing = [item for item in batch if item[0] > stored]
-        tables, refused = encode(missing)
-        try:
-            self._insert(own, tables, [gap for gap in (*gaps, *refused) if gap.last > stored])
-        except _UNFIT as error:
-            tables, refused = encode(missing, fits=lambda one: self._fits(own, one))
-            if not refused:
-                raise error
-            self._insert(own, tables, [gap for gap in (*gaps, *refused) if gap.last > stored])
-        self.last = max([stored, *(gap.last for gap in gaps), *(position for position, _ in batch[-1:])])
-        return refused
-
-    @staticmethod
-    def _insert(
-        own: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table], gaps: Sequence[Gap], *, keep: bool = True
-    ) -> None:
-        own.begin()
-        try:
-            for name, table in tables.items():
-                own.register("armwise_batch", table)
-                own.execute(f"INSERT INTO {name} BY NAME SELECT * FROM armwise_batch")
-                own.unregister("armwise_batch")
-            for gap in gaps:
-                own.execute("INSERT INTO gaps VALUES ($1, $2, $3, $4)", list(gap))
-        except _UNFIT:
-            own.rollback()
-            raise
-        own.commit() if keep else own.rollback()
-
-    def _fits(self, own: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> None:
-        """Raise ValueError if DuckDB refuses the values of one event."""
-        try:
-            self._insert(own, tables, (), keep=False)
-        except _UNFIT as error:
-            raise ValueError(str(error)) from error
-
-    def _stored(self, own: duckdb.DuckDBPyConnection) -> int:
-        row = own.execute(_LAST).fetchone()
-        return int(row[0]) if row else 0
-
-    def _disconnect(self) -> None:
-        with self._switch:
-            connections = (self._own, self._root)
-            self._own = self._root = None
-        for connection in connections:
-            if connection is not None:
-                try:
-                    connection.close()
-                except duckdb.Error as error:
-                    logger.warning("closing the log %s: %s", self.path, error)
-
-    def close(self) -> None:
-        self._closed = True
-        self._disconnect()
-        with self._lock:
-            self._open.discard(self._key)
-
-
-class _Publishing:
-    """Publishes on demand, and from a thread of its own where asked."""
-
-    def __init__(self, database: _Database, writer: GroupWriter, directory: Path) -> None:
-        self._database = database
-        self._writer = writer
-        self._directory = directory
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self.error: str | None = None
-
-    def drop(self, until: int) -> None:
-        with self._lock:
-            drop_published(self._directory, until)
-
-    def now(self) -> int:
-        with self._lock:
-            cursor = self._database.cursor()
-            try:
-                pruned = self._database.pruned_to
-                return publish(cursor, self._directory, self._database.id, self._writer.durable, after=pruned)
-            finally:
-                cursor.close()
-
-    def start(self, every_s: float | None, every_rows: int | None) -> None:
-        def run() -> None:
-            since, done = 0.0, -1
-            tick = min(1.0, every_s or 1.0)
-            while not self._stop.wait(tick):
-                since += tick
-                rows = self._writer.durable - max(done, 0)
-                if (every_s is not None and since >= every_s) or (every_rows is not None and rows >= every_rows):
-                    since, durable = 0.0, self._writer.durable
-                    if durable != done:
-                        self._try()
-                        done = durable
-
-        self._thread = threading.Thread(target=run, name="armwise-log-publisher", daemon=True)
-        self._thread.start()
-
-    def _try(self) -> None:
-        try:
-            self.now()
-            self._database.shrink()
-            self.error = None
-        except LogError as error:
-            if self.error is None:
-                logger.error("the log is not being published: %s", error)
-            self.error = str(error)
-
-    def stop(self) -> None:
-        self._stop.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
-
-
-def _shut(writer: GroupWriter, publishing: _Publishing, database: _Database) -> None:
+def _shut(writer: GroupWriter, publishing: Publishing, database: Database) -> None:
     """What becomes of a log that is not closed before it is collected or the interpreter ends."""
     publishing.stop()
     try:
@@ -300,7 +92,7 @@ class DuckDBLog(Reading):
             if value is not None and not value > 0:
                 raise BadInput(f"{name} must be above 0, got {value!r}")
         self._path = Path(path)
-        self._database = _Database(self._path, rules)
+        self._database = Database(self._path, rules)
         self._journal = Journal(self._path, self._database.id)
         self._take_over()
         self._writer = GroupWriter(
@@ -310,7 +102,7 @@ class DuckDBLog(Reading):
             batch=batch,
             interval_s=interval_s,
         )
-        self._publishing = _Publishing(self._database, self._writer, published_directory(self._path))
+        self._publishing = Publishing(self._database, self._writer, published_directory(self._path))
         self._securing = threading.Lock()
         if publish_every_s is not None or publish_every_rows is not None:
             self._publishing.start(publish_every_s, publish_every_rows)
@@ -535,7 +327,7 @@ class ReadOnlyLog(Reading):
                     f"the log {self._path} has schema version {version}, older than {SCHEMA_VERSION}: "
                     "open it for writing once, which brings it up to date"
                 )
-            row = self._root.execute(_LAST).fetchone()
+            row = self._root.execute(LAST).fetchone()
         except duckdb.Error as error:
             self.close()
             raise LogError(explain(error, self._path)) from error
