@@ -7,18 +7,15 @@ import numpy as np
 
 from armwise.errors import BadInput, UnknownName, unknown
 from armwise.evaluation.bounded import BoundedTerms
+from armwise.evaluation.columns import Columns, add_design
 from armwise.evaluation.design import DesignMoments
 from armwise.evaluation.diagnostics import (
-    Diagnosis,
-    OverlapSums,
     PropensityCalibration,
     Thresholds,
-    WeightSums,
-    judge,
 )
 from armwise.evaluation.diagnostics.overlap import CERTAIN
 from armwise.evaluation.estimators import DirectMethod, Estimator, OnPolicy, Rows, Terms, Tunable, estimator_named
-from armwise.evaluation.feedback import LOGGING, Floats, Ints, LoggedFeedback
+from armwise.evaluation.feedback import LOGGING, Floats, LoggedFeedback
 from armwise.evaluation.intervals import (
     INTERVALS,
     bootstrap_replicates,
@@ -26,14 +23,13 @@ from armwise.evaluation.intervals import (
     normal_radius,
     percentile_bounds,
 )
-from armwise.evaluation.moments import Layout, Moments
+from armwise.evaluation.moments import Moments
 from armwise.evaluation.observed import Observed, one_outcome
 from armwise.evaluation.outcome_models import OutcomePredictions
 from armwise.evaluation.result import Evaluation
 from armwise.evaluation.slope import Tuning
+from armwise.evaluation.sums import Sums
 from armwise.evaluation.targets import TargetPolicy, Targets, as_targets
-
-_DESIGN_BLOCK = 1 << 13
 
 
 @dataclass(kw_only=True)
@@ -43,8 +39,8 @@ class StreamingEvaluation:
     Memory: the current block, batch sums, and the largest weights; with interval="betting" the row terms too.
 
     Attributes:
-        estimator: a name of ESTIMATORS or an instance. Thresholds must be given: SLOPE needs all rows at once
-            (``evaluate`` does that).
+        estimator: a name of ESTIMATORS or an instance. Thresholds must be given: SLOPE takes several passes
+            (``evaluate_blocks`` does that).
         interval: "normal", "bootstrap", "empirical_bernstein" or "betting".
         level: of each interval by itself; no correction for many targets is made.
         weight_bound: target name -> a bound on its weights; taken from the minimum propensity, or the largest weight
@@ -63,7 +59,7 @@ class StreamingEvaluation:
     tuned: Mapping[tuple[str, str], Tuning] = field(default_factory=dict)
     rng: np.random.Generator | None = None
     _rule: Estimator = field(init=False, repr=False)
-    _state: "_State | None" = field(default=None, init=False, repr=False)
+    _state: Sums | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._rule = estimator_named(self.estimator) if isinstance(self.estimator, str) else self.estimator
@@ -108,7 +104,7 @@ class StreamingEvaluation:
                 raise BadInput(f"predictions.direct has shape {predictions.direct.shape}; allowed: {want}")
         state = self._state
         if state is None:
-            state = self._state = _State(arms=feedback.arms, targets=names, outcomes=outcomes)
+            state = self._state = Sums(arms=feedback.arms, targets=names, outcomes=outcomes)
         elif (state.arms, state.targets, state.outcomes) != (feedback.arms, names, outcomes):
             raise BadInput(
                 f"this block has arms {feedback.arms}, targets {names} and outcomes {outcomes}; those before had "
@@ -122,7 +118,7 @@ class StreamingEvaluation:
             if state.calibration is None:
                 state.calibration = PropensityCalibration(arms=len(feedback.arms))
             state.calibration.add(feedback)
-        builder = _Columns()
+        builder = Columns()
         for t, target in enumerate([*targets, None]):
             weight = np.ones(feedback.n) if target is None else target.of_arm(feedback.arm) / feedback.propensity
             if target is not None:
@@ -149,7 +145,7 @@ class StreamingEvaluation:
         if feedback.logging_probabilities is not None:
             if state.design is None:
                 state.design = DesignMoments(arms=len(feedback.arms), group=builder.groups())
-            _add_design(state.design, builder, feedback, targets)
+            add_design(state.design, builder, feedback, targets)
 
     def _rule_of(self, name: str) -> Estimator:
         return OnPolicy(anytime_form=True) if name == LOGGING else self._rule
@@ -275,7 +271,7 @@ class StreamingEvaluation:
             _against_logging=against,
         )
 
-    def _used_thresholds(self, state: "_State") -> dict[tuple[str, str], float]:
+    def _used_thresholds(self, state: Sums) -> dict[tuple[str, str], float]:
         if not isinstance(self._rule, Tunable):
             return {}
         if self.tuned:
@@ -283,7 +279,7 @@ class StreamingEvaluation:
         own = self._rule.threshold
         return {(t, j): float(own) for t in state.targets for j in state.outcomes if own is not None}
 
-    def _finite_sample(self, state: "_State", value: Floats, covariance: Floats) -> tuple[Floats, Floats, Floats, bool]:
+    def _finite_sample(self, state: Sums, value: Floats, covariance: Floats) -> tuple[Floats, Floats, Floats, bool]:
         lower, upper = np.empty_like(value), np.empty_like(value)
         against = np.zeros((*value.shape, 2))
         ours = state.bounded[LOGGING]
@@ -305,178 +301,3 @@ class StreamingEvaluation:
                     gap = value[t, j] - value[-1, j]
                     against[t, j] = gap - radius, gap + radius
         return lower, upper, against, all(state.bounded[name].exact for name in state.targets)
-
-
-@dataclass(kw_only=True)
-class _Columns:
-    """Collects the columns of a block and remembers which make which cell, and what of them the draw decides.
-
-    A kind is one target's weights under one rule: index of the target, rule, weights at the drawn arms.
-    """
-
-    columns: list[Floats] = field(default_factory=list)
-    drawn: list[Floats | None] = field(default_factory=list)
-    kinds: list[tuple[int, Estimator, Floats]] = field(default_factory=list)
-    _kind_of: list[int] = field(default_factory=list)
-    weighted: list[int] = field(default_factory=list)
-    direct: list[int] = field(default_factory=list)
-    normaliser: list[int] = field(default_factory=list)
-
-    def kind(self, t: int, rule: Estimator, weight: Floats) -> int:
-        """The index of a kind, made where it is new."""
-        for i, (target, known, _) in enumerate(self.kinds):
-            if target == t and known == rule:
-                return i
-        self.kinds.append((t, rule, rule.weigh(weight)))
-        return len(self.kinds) - 1
-
-    def groups(self) -> Ints:
-        """[p], the kind of each column."""
-        return np.array(self._kind_of, dtype=np.intp)
-
-    def add_target(self, terms: Terms, kinds: list[int], *, whole: bool) -> None:
-        """Add the terms of a target; ``whole`` where the draw decides its direct part too."""
-        shared = -1
-        for j, kind in enumerate(kinds):
-            direct = None if terms.direct is None else terms.direct[:, j]
-            below = -1
-            if terms.normaliser is not None:
-                if terms.normaliser.shape[1] > 1 or shared < 0:
-                    below_of = terms.normaliser[:, min(j, terms.normaliser.shape[1] - 1)]
-                    shared = self._put(below_of, below_of, kind)
-                below = shared
-            elif direct is not None:
-                both = terms.weighted[:, j] + direct
-                self.weighted.append(self._put(both, both if whole else terms.weighted[:, j], kind))
-                self.direct.append(-1)
-                self.normaliser.append(-1)
-                continue
-            self.weighted.append(self._put(terms.weighted[:, j], terms.weighted[:, j], kind))
-            self.direct.append(-1 if direct is None else self._put(direct, None, kind))
-            self.normaliser.append(below)
-
-    def _put(self, column: Floats, drawn: Floats | None, kind: int) -> int:
-        self.columns.append(column)
-        self.drawn.append(drawn)
-        self._kind_of.append(kind)
-        return len(self.columns) - 1
-
-    def layout(self) -> Layout:
-        return Layout(
-            columns=len(self.columns),
-            weighted=np.array(self.weighted, dtype=np.intp),
-            direct=np.array(self.direct, dtype=np.intp),
-            normaliser=np.array(self.normaliser, dtype=np.intp),
-        )
-
-    def matrix(self, n: int) -> Floats:
-        out = np.empty((n, len(self.columns)))
-        for i, column in enumerate(self.columns):
-            out[:, i] = column
-        return out
-
-    def drawn_part(self, cut: slice) -> Floats:
-        """[b, p], without what the draw does not decide."""
-        parts = [
-            column[cut] * 0.0 if drawn is None else drawn[cut]
-            for column, drawn in zip(self.columns, self.drawn, strict=True)
-        ]
-        return np.column_stack(parts)
-
-
-def _add_design(
-    design: DesignMoments, builder: _Columns, feedback: LoggedFeedback, targets: Sequence[TargetPolicy]
-) -> None:
-    """Every arm's weights, in blocks that stay in the cache."""
-    for start in range(0, feedback.n, _DESIGN_BLOCK):
-        cut = slice(start, min(start + _DESIGN_BLOCK, feedback.n))
-        table = np.asarray(feedback.logging_probabilities)[cut].astype(np.float64, copy=False)
-        weights = [target.rows(cut.start, cut.stop).weights(table) for target in targets]
-        weights.append(np.ones(table.shape))
-        design.add(
-            builder.drawn_part(cut),
-            np.column_stack([drawn[cut] for _, _, drawn in builder.kinds]),
-            feedback.arm[cut],
-            table,
-            [rule.weigh(weights[t]) for t, rule, _ in builder.kinds],
-        )
-
-
-@dataclass(kw_only=True)
-class _State:
-    arms: tuple[str, ...]
-    targets: tuple[str, ...]
-    outcomes: tuple[str, ...]
-    rows: int = 0
-    certain: int = 0
-    smallest_propensity: float = 1.0
-    moments: Moments | None = None
-    layout: Layout | None = None
-    calibration: PropensityCalibration | None = None
-    design: DesignMoments | None = None
-    kind_of: dict[tuple[str, str], int] = field(default_factory=dict)
-    bounded: dict[str, BoundedTerms] = field(default_factory=dict)
-    overlap: dict[str, OverlapSums] = field(init=False)
-    agreement: dict[str, float] = field(init=False)
-    weights: dict[str, dict[str, WeightSums]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.overlap = {name: OverlapSums(arms=self.arms) for name in self.targets}
-        self.agreement = dict.fromkeys(self.targets, 0.0)
-
-    def weights_of(
-        self,
-        name: str,
-        outcomes: tuple[str, ...],
-        weight: Floats,
-        rules: list[Estimator],
-        observed: Observed,
-        feedback: LoggedFeedback,
-    ) -> None:
-        """Weight sums, one for all uncensored outcomes that are weighed alike and one for each censored one."""
-        sums = self.weights.setdefault(name, {})
-        censored = feedback.observation_probability or {}
-        if not sums:
-            for i, j in enumerate(outcomes):
-                like = [k for k in outcomes[:i] if rules[outcomes.index(k)] == rules[i] and k not in censored]
-                sums[j] = sums[like[0]] if like and j not in censored else WeightSums()
-        done: set[int] = set()
-        for i, j in enumerate(outcomes):
-            if id(sums[j]) not in done:
-                done.add(id(sums[j]))
-                seen = observed.weight[:, i] if j in censored else 1.0
-                used = rules[i].weigh(weight) if isinstance(rules[i], Tunable) else weight
-                sums[j].add(used * seen, weight * seen)
-
-    @property
-    def whole(self) -> DesignMoments | None:
-        """The design's moments, where every block carried the whole distributions."""
-        return self.design if self.design is not None and self.design.rows == self.rows else None
-
-    def diagnose(self, thresholds: Thresholds, left_out: Mapping[tuple[str, str], float]) -> dict[str, Diagnosis]:
-        calibration = self.calibration.test() if self.calibration else None
-        effective = None if self.whole is None else self.whole.effective_rows
-        made = {}
-        for name in self.targets:
-            overlap = self.overlap[name]
-            weights = {
-                j: sums.diagnostics(np.inf if effective is None else float(effective[self.kind_of[name, j]]))
-                for j, sums in self.weights[name].items()
-            }
-            arms, slices = overlap.by_arm(), overlap.by_slice()
-            verdict = judge(
-                weights=weights,
-                arms=arms,
-                slices=slices,
-                unsupported=overlap.unsupported,
-                missing_arms=overlap.missing_arms,
-                deterministic_share=self.certain / self.rows,
-                agreement=self.agreement[name] / self.rows,
-                calibration=calibration,
-                left_out={j: left_out.get((name, j), 0.0) for j in self.outcomes},
-                thresholds=thresholds,
-            )
-            made[name] = Diagnosis(
-                weights=weights, arms=arms, slices=slices, unsupported=overlap.unsupported, verdict=verdict
-            )
-        return made
