@@ -92,9 +92,9 @@ class QualityFloor:
         latency_ref_ms: float = 1_000.0,
         exploration: float = 0.04,
         caution: float = 0.5,
-        step: float = 0.5,
+        step: float = 0.2,
         start: float = 0.05,
-        memory: float = 1_000.0,
+        memory: float = 2_000.0,
         level: float = 0.95,
     ) -> None:
         self.fraction = fraction
