@@ -16,14 +16,15 @@ _CHARGES = 200
 class MeanMeter(Meter):
     """Keeps the mean billed cost at the budget: a debt, or what was saved, is made good over the horizon.
 
-    Nobody says where the stretch ends over which the mean will be asked for, so the account may never stray far. Its
-    *room*, in budgets, is ``spreads`` standard deviations of a single charge, half a percent of the requests seen, and
-    some more at the start, when all is new. The price is bent by exp(``bend`` (debt / room)^3): hardly within the room,
-    where steering costs quality, and out of all reach beyond, however low or slow the price itself may be.
+    Nobody says where the stretch ends over which the mean will be asked for, so the account may never stray far. A debt
+    has a *room*, in budgets: ``spreads`` standard deviations of a single charge, one percent of the requests seen, and
+    more at the start, when what is spent is what arms are learned from. The price is bent by exp(``bend`` (debt /
+    room)^3): hardly within the room, where steering costs quality, and out of all reach beyond, however low or slow the
+    price itself may be.
 
-    It is aimed a little low, at ``aim`` of the budget, so as to come out under. Of what was saved one room is kept: a
-    service that idles under its budget, as one does whose arms are not known yet, may not spend all of it later on,
-    when it would be too much for its time.
+    It is aimed a little low, at ``aim`` of the budget, so as to come out under. Of what was saved little is kept, half
+    as much as a debt may be and less: a service that idles under its budget, as one does whose arms are not known yet,
+    may not spend all of it later on, when it would be too much for its time.
     """
 
     def __init__(
@@ -46,14 +47,16 @@ class MeanMeter(Meter):
         return usd * (0.1 if share > 0.9 else 2.0 if share < -1.0 else 1.0 - share)
 
     def price(self, now: float) -> float:
-        strayed = self._debt_usd / self._room_usd
+        if self._debt_usd <= 0.0:
+            return super().price(now)
+        strayed = self._debt_usd / self._room_usd(0.01, 60.0 / (1.0 + (self._seen / 500.0) ** 2))
         strayed = 2.0 if strayed > 2.0 else strayed
         return super().price(now) * math.exp(self._bend * strayed * strayed * strayed)
 
-    @property
-    def _room_usd(self) -> float:
+    def _room_usd(self, share: float, early: float) -> float:
+        """So much for chance, a share of the requests seen, and what the start is given."""
         spread = math.sqrt(self._square) if self._square > 1.0 else 1.0
-        return self.budget.usd * (self._spreads * spread + 0.005 * self._seen + 40.0 / (1.0 + self._seen / 50.0))
+        return self.budget.usd * (self._spreads * spread + share * self._seen + early)
 
     def decided(self, now: float, reserved_usd: float, expected_usd: float) -> None:
         usd = self.budget.usd
@@ -78,7 +81,8 @@ class MeanMeter(Meter):
             self._account.land(usd)
 
     def _owe(self, usd: float) -> None:
-        least, most = -self._room_usd, 10.0 * self._horizon * self.budget.usd
+        least = -self._room_usd(0.005, 40.0 / (1.0 + self._seen / 50.0))
+        most = 10.0 * self._horizon * self.budget.usd
         debt = self._debt_usd + usd
         self._debt_usd = least if debt < least else most if debt > most else debt
 
