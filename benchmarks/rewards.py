@@ -9,8 +9,8 @@ drift         A judge becomes more lenient half-way: by 0.15 to all, or by 0.3 t
               anchors are answers of. When is it found, and what does it cost? Beside the run without drift, and the
               run with drift and no guard.
 false_alarms  A steady judge, watched for long.
-sampling      10% of the traffic judged where the policy is unsure, as many exploring as are judged; 10% and 30% judged
-              uniformly; and every answer.
+sampling      10% of the traffic judged where the policy is unsure, as many exploring as a configuration sets by itself
+              that has such a judge; 10% and 30% judged uniformly; and every answer.
 fusion        alpaca_eval's two judges: held-out judgements of both, predicted from one judge alone and from both fused;
               and the best that any fixed weight could have done.
 poison        One of forty-one clients praises the worst arm and damns all others, on every other request.
@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import chi2
 
+from armwise.config.judging import JudgeSettings, JudgingSettings
 from armwise.judging import JudgeSampler
 from outcomes.cells import Cell, Cells, Key
 from reward_runs import (
@@ -63,11 +64,12 @@ DRIFTS = {
     "to a family": (Drift(0.3, FAMILY), True),
     "to a family, no guard": (Drift(0.3, FAMILY), False),
 }
+_JUDGING = JudgingSettings(judges=[JudgeSettings(name="a", kind="exact", rate=0.1)])
 SAMPLINGS = {
-    "10% by uncertainty": Sampling(
-        lambda rounds: JudgeSampler(0.1, focus=2.0, floor=0.03, ahead=0.4, horizon=rounds), explored=0.1
+    "10% by uncertainty": Sampling(lambda rounds: JudgeSampler(0.1, horizon=rounds), explored=_JUDGING.explored),
+    "10% by uncertainty, all explore": Sampling(
+        lambda rounds: JudgeSampler(0.1, focus=1.0, floor=0.1, ahead=0.8, horizon=rounds)
     ),
-    "10% by uncertainty, all explore": Sampling(lambda rounds: JudgeSampler(0.1, horizon=rounds)),
     "10% uniform": Sampling(lambda _: JudgeSampler(0.1, floor=1.0, ahead=0.0)),
     "30% uniform": Sampling(lambda _: JudgeSampler(0.3, floor=1.0, ahead=0.0)),
     "30% uniform, 30% explore": Sampling(lambda _: JudgeSampler(0.3, floor=1.0, ahead=0.0), explored=0.3),

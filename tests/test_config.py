@@ -122,6 +122,20 @@ def test_any_policy_can_be_named(name: str) -> None:
     assert parse_config(changed("policy", policy), env=KEYS).policy_settings()["name"] == name
 
 
+def test_with_judges_thompson_explores_as_much_as_they_can_follow_unless_told() -> None:
+    def explored(policy: Any, *rates: float) -> float | None:
+        judges = [{"name": f"j{i}", "kind": "exact", "rate": rate} for i, rate in enumerate(rates)]
+        settings = parse_config(changed("judging", {"judges": judges}) | {"policy": policy}, env=KEYS).policy_settings()
+        return settings.get("explored")
+
+    assert explored("thompson") is None
+    assert explored("thompson", 0.1) == pytest.approx(0.1)
+    assert explored("feelgood", 0.1, 0.1) == pytest.approx(0.19)  # one or the other looks at it
+    assert explored("thompson", 1.0) == 1.0
+    assert explored({"name": "thompson", "explored": 0.5}, 0.1) == 0.5
+    assert explored("squarecb", 0.1) is None
+
+
 def test_an_arm_that_a_fixed_policy_names_must_be_in_the_pool() -> None:
     with pytest.raises(ConfigError, match="policy: unknown arm 'larg'; did you mean 'large'"):
         parse_config(changed("policy", {"name": "fixed", "arm": "larg"}), env=KEYS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -33,9 +34,9 @@ class JudgeSettings(Settings):
     """The kind of signal that it gives, of ``rewards.kinds``; ``task_success`` suits a check."""
     rate: Probability = 0.1
     """Share of the decisions that it looks at, in the long run."""
-    focus: NonNegative = 1.0
-    floor: Annotated[float, Field(gt=0, le=1)] = 0.1
-    ahead: Probability = 0.8
+    focus: NonNegative = 2.0
+    floor: Annotated[float, Field(gt=0, le=1)] = 0.03
+    ahead: Probability = 0.4
     horizon: PositiveInt = 10_000
     rubric: str | None = None
     scale: tuple[float, float] = (1.0, 10.0)
@@ -75,6 +76,11 @@ class JudgingSettings(Settings):
     queue: PositiveInt = 1_000
     workers: PositiveInt = 4
     timeout_s: Positive = 60.0
+
+    @property
+    def explored(self) -> float:
+        """Share of the decisions that are to explore where judges alone tell of quality: as many as some judge sees."""
+        return 1.0 - math.prod(1.0 - judge.rate for judge in self.judges)
 
     @model_validator(mode="after")
     def _named(self) -> JudgingSettings:

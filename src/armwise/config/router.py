@@ -23,7 +23,7 @@ from armwise.config.tools import ToolSettings
 from armwise.contracts import Arm, Model
 from armwise.errors import BadInput, unknown
 from armwise.plans import plan_arms
-from armwise.policies import Fixed, make_policy
+from armwise.policies import POLICIES, Fixed, ThompsonSampling, make_policy
 from armwise.rules import PREFIX, Rules
 
 
@@ -128,8 +128,15 @@ class RouterConfig(Settings):
         return self
 
     def policy_settings(self) -> dict[str, Any]:
-        """Name and parameters of the policy."""
-        return {"name": self.policy} if isinstance(self.policy, str) else dict(self.policy)
+        """Name and parameters of the policy.
+
+        Where there are judges, Thompson sampling explores as much as they can follow, unless told how much.
+        """
+        settings: dict[str, Any] = {"name": self.policy} if isinstance(self.policy, str) else dict(self.policy)
+        kind = POLICIES.get(str(settings.get("name")))
+        if self.judging.judges and kind is not None and issubclass(kind, ThompsonSampling):
+            settings.setdefault("explored", self.judging.explored)
+        return settings
 
     def records(self) -> list[Model]:
         """The enabled models of the pool."""

@@ -29,9 +29,9 @@ class JudgeSampler:
         self,
         rate: float,
         *,
-        focus: float = 1.0,
-        floor: float = 0.1,
-        ahead: float = 0.8,
+        focus: float = 2.0,
+        floor: float = 0.03,
+        ahead: float = 0.4,
         horizon: int = 10_000,
         decisions: int = 0,
     ) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from armwise.contracts import BayesianModel, Choice, Knowledge, Posterior, Slots, Vector
 from armwise.errors import BadInput
@@ -37,7 +36,7 @@ class ThompsonSampling(ModelPolicy):
     share of every draw that all eligible arms have alike, so that the log stays answerable.
 
     Exploring pays only where something comes back. Where just a share of the answers is judged, ``explored`` is the
-    share of the decisions that explore: after the horizon's lessons the rest of every draw goes to the arm that is most
+    share of the decisions that explore: after ``horizon`` lessons the rest of every draw goes to the arm that is most
     likely to be the best.
 
     Raises:
@@ -87,31 +86,22 @@ class ThompsonSampling(ModelPolicy):
 
     def choose(self, vector: Vector, slots: Slots, penalty: Vector, *, seed: int) -> Choice:
         belief = self.model.posterior(vector, slots)
-        probabilities = best_arm_probabilities(self._tempered(belief, penalty), penalty, self.nodes)
-        return Choice(self._shared_out(probabilities), expected_quality(belief), self._method)
+        probabilities = self._shared_out(self._marginals(belief, penalty))
+        return Choice(probabilities, expected_quality(belief), self._method)
 
-    def _tempered(self, belief: Posterior, penalty: Table) -> Posterior:
-        """The belief that is drawn from, with its deviation scaled; arrays of shape (..., arms)."""
-        deviation = belief.deviation * (self.scale * math.sqrt(self._wonder(penalty.shape[-1])))
-        idle = _idle(penalty)
-        if idle.any():
-            value = expected_quality(belief) - penalty
-            favourite = value.argmax(axis=-1)[..., None]
-            dearer = (penalty > np.take_along_axis(penalty, favourite, -1)) & idle[..., None]
-            deviation = np.where(dearer, belief.deviation * self.scale, deviation)
-        return Posterior(belief.mean, deviation, belief.logit)
-
-    def _wonder(self, arms: int) -> float:
-        """What is left of the deviation's square, in (0, 1], in a choice of so many arms."""
-        return min(1.0, self._horizon_of(arms) / (1.0 + self.model.lessons))
-
-    def _horizon_of(self, arms: int) -> float:
-        """Lessons after which a choice of so many arms explores less."""
-        return max(self.horizon, self.per_arm * min(arms, _MANY))
+    def _marginals(self, belief: Posterior, penalty: Vector) -> Vector:
+        """Probability that each arm is the best, by the belief with its deviation scaled; shape (arms,)."""
+        horizon = max(self.horizon, self.per_arm * min(len(penalty), _MANY))
+        left = min(1.0, horizon / (1.0 + self.model.lessons))
+        deviation = belief.deviation * (self.scale * math.sqrt(left))
+        if 0.0 < max(penalty.tolist()) < _IDLE:
+            favourite = (expected_quality(belief) - penalty).argmax()
+            deviation = np.where(penalty > penalty[favourite], belief.deviation * self.scale, deviation)
+        return best_arm_probabilities(Posterior(belief.mean, deviation, belief.logit), penalty, self.nodes)
 
     def _shared_out(self, probabilities: Table) -> Table:
         """The same, less what is not to explore, and with the floor's share for all arms; shape (..., arms)."""
-        if self.explored < 1.0 and self.model.lessons >= self._horizon_of(probabilities.shape[-1]):
+        if self.explored < 1.0 and self.model.lessons >= self.horizon:
             best = probabilities.argmax(axis=-1)[..., None]
             probabilities = probabilities * self.explored
             surest = np.take_along_axis(probabilities, best, -1) + (1.0 - self.explored)
@@ -124,16 +114,8 @@ class ThompsonSampling(ModelPolicy):
         many = getattr(self.model, "posterior_many", None)
         if many is None:
             return None
-        belief = self._tempered(many(vectors, slots), penalties)
+        belief: Posterior = many(vectors, slots)
         out = np.empty(penalties.shape)
         for i, penalty in enumerate(penalties):
-            drawn_from = Posterior(belief.mean[i], belief.deviation[i], belief.logit)
-            out[i] = best_arm_probabilities(drawn_from, penalty, self.nodes)
+            out[i] = self._marginals(Posterior(belief.mean[i], belief.deviation[i], belief.logit), penalty)
         return self._shared_out(out)
-
-
-def _idle(penalty: Table) -> NDArray[np.bool_]:
-    """Whether a budget lies idle: its price is so low that no arm loses by its cost; shape (...,)."""
-    highest = np.maximum.reduce(penalty, axis=-1)
-    idle: NDArray[np.bool_] = (highest > 0.0) & (highest < _IDLE)
-    return idle
