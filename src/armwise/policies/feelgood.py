@@ -36,7 +36,7 @@ class FeelGoodThompson(ThompsonSampling):
         bonus: float = 0.05,
         scale: float = 0.6,
         horizon: float = 100.0,
-        per_arm: float = 20.0,
+        per_arm: float = 0.0,
         nodes: int = 64,
         floor: float = 0.0,
         explored: float = 1.0,

@@ -25,8 +25,8 @@ class ThompsonSampling(ModelPolicy):
     (:mod:`armwise.policies.marginals`); the arm is then drawn from the result, which makes the logged propensity exact
     whatever the grid's error. The deviation is scaled by ``scale`` * min(1, sqrt(horizon / lessons)): with many arms a
     constant scale explores too long (the theory's constant is larger still; its regret bound is lost here). The horizon
-    is ``per_arm`` lessons for each arm of the choice, up to twelve of them, and at least ``horizon``: many arms share
-    the lessons, and one that had bad luck with its few is otherwise not tried again.
+    is ``horizon`` lessons, or ``per_arm`` for each arm of the choice, up to twelve of them, where that is more: many
+    arms share the lessons. Twenty for each pay in the long run, and cost at first.
 
     Money that lies idle pays for more. Where a budget's price of money is at its floor no arm loses by its cost; then
     the deviation of arms dearer than the favourite is not decayed, so that a policy that gave them up too early finds
@@ -54,7 +54,7 @@ class ThompsonSampling(ModelPolicy):
         *,
         scale: float = 0.6,
         horizon: float = 100.0,
-        per_arm: float = 20.0,
+        per_arm: float = 0.0,
         nodes: int = 64,
         floor: float = 0.0,
         explored: float = 1.0,
