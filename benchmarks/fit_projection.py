@@ -74,7 +74,7 @@ def main() -> None:
             worst = max(float(np.abs(shipped[name] - array).max()) for name, array in arrays.items())
         print(f"largest difference from {SHIPPED.name}: {worst:.2g}")
         raise SystemExit(worst > 1e-4)
-    np.savez(options.output, **arrays)
+    np.savez(options.output, allow_pickle=False, **arrays)
     print(f"wrote {options.output} ({options.output.stat().st_size} bytes)")
 
 
