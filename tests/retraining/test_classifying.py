@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from armwise import Request, Router
 from armwise.cli import app
 from armwise.errors import SnapshotError
-from armwise.registry import load_tasks, registry_directory, save_tasks
+from armwise.registry import KeptTasks, registry_directory, save_tasks
 from armwise.retraining import retrain
 from helpers import assert_same_state
 
@@ -75,9 +75,9 @@ def test_requests_without_a_label_are_guessed_by_what_callers_named(tmp_path: Pa
         assert router.decide(Request.from_text("How do I bake bread?", task="law")).context.task == "law"
         version = router.encoder.version
     directory = registry_directory(tmp_path / "log.duckdb")
-    assert load_tasks(directory, version) is not None
+    assert KeptTasks(directory, version).newer() is not None
     with pytest.raises(SnapshotError, match="run armwise retrain"):
-        load_tasks(directory, "text-other")
+        KeptTasks(directory, "text-other").newer()
 
 
 def test_too_few_labels_are_refused_with_what_there_is(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_labels_that_mean_nothing_are_not_published(tmp_path: Path) -> None:
     assert found.tasks is not None
     assert not found.tasks.passed
     assert "not better than the commonest task" in found.tasks.reason
-    assert load_tasks(registry_directory(tmp_path / "log.duckdb"), "any") is None
+    assert KeptTasks(registry_directory(tmp_path / "log.duckdb"), "any").newer() is None
 
 
 def test_features_without_labels_are_refused(tmp_path: Path) -> None:

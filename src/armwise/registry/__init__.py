@@ -1,6 +1,6 @@
 """The registry: snapshots of what was learned, immutable and checksummed, and the history of which serves."""
 
-from armwise.registry.classifier import KeptTasks, load_tasks, save_tasks
+from armwise.registry.classifier import KeptTasks, save_tasks
 from armwise.registry.history import History
 from armwise.registry.models import Registry, Standing, registry_directory, standing, trained
 from armwise.registry.store import Manifest, Snapshot, SnapshotStore
@@ -15,7 +15,6 @@ __all__ = [
     "SnapshotStore",
     "Standing",
     "Watch",
-    "load_tasks",
     "registry_directory",
     "save_tasks",
     "standing",

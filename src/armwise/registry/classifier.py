@@ -30,15 +30,6 @@ def save_tasks(
     return path
 
 
-def load_tasks(directory: str | os.PathLike[str], feature_version: str) -> LabelClassifier | None:
-    """The classifier in a registry's directory; None if there is none.
-
-    Raises:
-        SnapshotError: if it is damaged, or of other features.
-    """
-    return KeptTasks(directory, feature_version).newer()
-
-
 class KeptTasks:
     """The classifier of a registry, as it is replaced by later ones.
 
