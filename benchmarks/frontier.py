@@ -1,16 +1,17 @@
 """Quality against spend on real outcomes: the default policy, its peers and the nulls, on the same stream.
 
-    python benchmarks/frontier.py [--seeds 20] [--peer-seeds 5] [--jobs 1] [--output docs/results/frontier.md] [--json]
+    python benchmarks/frontier.py [--seeds 40] [--peer-seeds 20] [--jobs 1] [--output docs/results/frontier.md] [--json]
 
 Four tables; everything online from a cold start, told the drawn arm's score and bill alone, exploration included. A
-method is run at eight settings of its trade-off; a seed is an order of the prompts and the luck of the draws, the same
-for all methods. What is printed:
+method is run at thirteen settings of its trade-off; a seed is an order of the prompts and the luck of the draws, the
+same for all methods. What is printed:
 
 - spend saved at 95% of the best arm's quality, whole run and second half: the frontier of mean quality and mean spend
   (means over seeds) interpolated there, against always the best arm; 95% intervals by the jackknife over seeds;
-- quality minus hull at the spend that was really had, per setting, whole run, in points; Student's t over seeds. The
-  hull is of the same table in hindsight, and below the cheapest arm's spend it is that arm;
-- for two arms, APGR and CPT by the predicted gain of the dear arm, over the second half (RouteLLM's measures);
+- quality minus hull at the spend that was really had, at eight of the settings, whole run, in points; Student's t over
+  seeds. The hull is of the same table in hindsight, and below the cheapest arm's spend it is that arm;
+- for two arms, RouteLLM's APGR and CPT over the second half, by the predicted gain of the dear arm in the run at one
+  budget; and of what was really answered, where the budget is in calls of the dear arm, as these measures count;
 - the quality-floor controller asked for 95%: where it lands, and what it saves.
 
 Every finished run is kept in --cells (one line of JSON each), so an interrupted benchmark goes on where it stopped;
@@ -58,12 +59,18 @@ from outcomes.tables import DATA, ROOT, TABLES, checked, shuffled, table_of
 GOALS = {"mmlu_pro": (60, 64), "routerbench": (60, 70), "MMLU": (60, 62), "GSM8K": (26, 29)}
 SHARES = (0.04, 0.12, 0.22, 0.32, 0.42, 0.55, 0.7, 0.85)
 """Budgets: this far from the cheapest corner of the hull to the best arm."""
-STEEPNESS = (0.25, 0.45, 0.65, 0.85, 1.0, 1.25, 1.7, 2.5)
+BETWEEN = (0.27, 0.37, 0.48, 0.62, 0.77)
+"""More of them, for the frontier alone: it is concave, and what is interpolated over a wide gap lies below it."""
+STEEPNESS = (0.25, 0.45, 0.65, 0.85, 1.0, 1.25, 1.7, 2.5, 0.55, 0.75, 0.92, 1.12, 1.45)
 """Cost weights of peers that know no budget, in slopes of the hull's last edge: set in hindsight, in their favour."""
+CALLS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Budgets in calls: the share that may go to the dear arm."""
 FLOOR = 0.95
+MEASURES = ("apgr", "cpt50", "cpt80")
 OURS, TOLD, NAMELESS, HELD = "armwise", "armwise, told the task", "armwise, names hidden", "armwise, asked for 95%"
 PARETO, LINUCB, LINTS = "ParetoBandit", "LinUCB (mabwiser)", "LinTS (mabwiser)"
-METHODS = (OURS, HELD, PARETO, NAMELESS, TOLD, LINUCB, LINTS)
+IN_CALLS, PARETO_IN_CALLS = "armwise, paced in calls", "ParetoBandit, paced in calls"
+METHODS = (OURS, HELD, PARETO, NAMELESS, TOLD, LINUCB, LINTS, IN_CALLS, PARETO_IN_CALLS)
 
 
 # ---------------------------------------------------------------------------------------------- budgets
@@ -72,7 +79,32 @@ METHODS = (OURS, HELD, PARETO, NAMELESS, TOLD, LINUCB, LINTS)
 def budgets(table: OutcomeTable) -> list[float]:
     """USD per request."""
     corners = hull(table).spend_usd
-    return [float(corners[0] + share * (corners[-1] - corners[0])) for share in SHARES]
+    return [float(corners[0] + share * (corners[-1] - corners[0])) for share in SHARES + BETWEEN]
+
+
+def settings(method: str) -> range:
+    """Places of a method's trade-offs, one run each."""
+    return range(1 if method == HELD else len(CALLS if in_calls(method) else STEEPNESS))
+
+
+def in_calls(method: str) -> bool:
+    return method in (IN_CALLS, PARETO_IN_CALLS)
+
+
+def applies(method: str, name: str) -> bool:
+    """Whether a method is run on a table: GSM8K has one task, and calls are counted between two arms."""
+    return not (method == TOLD and name == "GSM8K") and not (in_calls(method) and name not in ("MMLU", "GSM8K"))
+
+
+def counted(table: OutcomeTable) -> OutcomeTable:
+    """A table of two arms whose dear one costs 1 USD a call, and whose cheap one is free."""
+    dear = np.arange(2) == table.best
+    models = tuple(
+        replace(model, input_usd_per_mtok=1e6 * is_dear, output_usd_per_mtok=0.0)
+        for model, is_dear in zip(table.models, dear.tolist(), strict=True)
+    )
+    one = np.ones_like(table.input_tokens)
+    return replace(table, models=models, input_tokens=one, cost_usd=np.broadcast_to(1.0 * dear, table.score.shape))
 
 
 # ---------------------------------------------------------------------------------------------- one run
@@ -81,9 +113,11 @@ def budgets(table: OutcomeTable) -> list[float]:
 def run(data: Path, name: str, method: str, place: int, seed: int) -> dict[str, Any]:
     """Mean quality and spend of one method at one setting, whole run and second half."""
     table = shuffled(table_of(data, name, told=method == TOLD), seed)
+    if in_calls(method):
+        table = counted(table)
     extra: dict[str, float] = {}
-    if method == PARETO:
-        arm = pareto_bandit(table, budgets(table)[place], seed)
+    if method in (PARETO, PARETO_IN_CALLS):
+        arm = pareto_bandit(table, CALLS[place] if in_calls(method) else budgets(table)[place], seed)
     elif method in (LINUCB, LINTS):
         corners = hull(table)
         slope = (corners.quality[-1] - corners.quality[-2]) / (corners.spend_usd[-1] - corners.spend_usd[-2])
@@ -109,7 +143,8 @@ def armwise(table: OutcomeTable, method: str, place: int, seed: int) -> tuple[np
     if method == HELD:
         objective = Objective.min_cost(quality_fraction=FLOOR, reference=models[table.best].name)
     else:
-        objective = Objective.max_quality(spend_usd_per_request=budgets(table)[place])
+        usd = CALLS[place] if in_calls(method) else budgets(table)[place]
+        objective = Objective.max_quality(spend_usd_per_request=usd)
     gain = np.zeros((len(table), 2))
 
     def watch(t: int, decision: Decision) -> None:
@@ -129,11 +164,26 @@ def ranked(table: OutcomeTable, gain: np.ndarray) -> dict[str, float]:
     strong, weak = score[order, table.best], score[order, 1 - table.best]
     quality = np.concatenate(([0.0], np.cumsum(strong - weak))) / len(score) + weak.mean()
     recovered = (quality - weak.mean()) / (strong.mean() - weak.mean())
-    share = np.linspace(0.0, 1.0, len(recovered))
+    return performance_gap(np.linspace(0.0, 1.0, len(recovered)), recovered)
+
+
+def answered(table: OutcomeTable, half: np.ndarray, seed: int) -> dict[str, float]:
+    """RouteLLM's measures of what was answered in the second half, by quality and share of dear calls [settings, 2]."""
+    order = np.random.default_rng(seed).permutation(len(table))[len(table) // 2 :]
+    strong, weak = table.score[order, table.best].mean(), table.score[order, 1 - table.best].mean()
+    share, quality = np.concatenate(([[0.0, weak]], half[:, ::-1], [[1.0, strong]])).T
+    by_share = np.argsort(share, kind="stable")
+    return performance_gap(share[by_share], (quality[by_share] - weak) / (strong - weak))
+
+
+def performance_gap(share: np.ndarray, recovered: np.ndarray) -> dict[str, float]:
+    """APGR over tenths, and the first share of dear calls that recovers 50% and 80% of the gap."""
     tenths = np.interp(np.linspace(0.0, 1.0, 11), share, recovered)
     found = {"apgr": float(np.trapezoid(tenths, dx=0.1))}
     for part in (50, 80):
-        found[f"cpt{part}"] = float(share[np.argmax(recovered >= part / 100)])
+        i = int(np.argmax(recovered >= part / 100))
+        rise = recovered[i] - recovered[i - 1]
+        found[f"cpt{part}"] = float(share[i] - (share[i] - share[i - 1]) * (recovered[i] - part / 100) / rise)
     return found
 
 
@@ -236,7 +286,7 @@ def summarise(data: Path, name: str, cells: dict[Key, Cell], null_seeds: int) ->
     rows: list[dict[str, Any]] = []
     corners = hull(table)
     for method in METHODS:
-        places = range(1 if method == HELD else len(SHARES))
+        places = settings(method)
         seeds = sorted({key[3] for key in cells if key[0] == name and key[1] == method})
         seeds = [s for s in seeds if all((name, method, place, s) in cells for place in places)]
         if not seeds:
@@ -244,8 +294,12 @@ def summarise(data: Path, name: str, cells: dict[Key, Cell], null_seeds: int) ->
         found = [[cells[name, method, place, s] for place in places] for s in seeds]
         points = {part: np.array([[cell[part] for cell in row] for row in found]) for part in ("whole", "half")}
         best = np.array([best_of_halves(table, s) for s in seeds])
-        above = 100 * (points["whole"][..., 0] - np.interp(points["whole"][..., 1], corners.spend_usd, corners.quality))
         row: dict[str, Any] = {"method": method, "seeds": len(seeds)}
+        if in_calls(method):
+            measured = [answered(table, half, s) for half, s in zip(points["half"], seeds, strict=True)]
+            rows.append({**row, **{key: interval([one[key] for one in measured]) for key in measured[0]}})
+            continue
+        above = 100 * (points["whole"][..., 0] - np.interp(points["whole"][..., 1], corners.spend_usd, corners.quality))
         if method == HELD:
             row["lands_at"] = interval(100 * points["whole"][:, 0, 0] / best[:, 0, 0])
             row["saved_whole"] = interval(100 * (1 - points["whole"][:, 0, 1] / best[:, 0, 1]))
@@ -254,12 +308,12 @@ def summarise(data: Path, name: str, cells: dict[Key, Cell], null_seeds: int) ->
         else:
             row["saved_whole"] = jackknifed(points["whole"], best[:, 0])
             row["saved_half"] = jackknifed(points["half"], best[:, 1])
-            row["above_hull"] = [interval(above[:, place]) for place in places]
-            row["above_hull_mean"] = interval(above.mean(axis=1))
+            row["above_hull"] = [interval(above[:, place]) for place in range(len(SHARES))]
+            row["above_hull_mean"] = interval(above[:, : len(SHARES)].mean(axis=1))
             row["spend_share"] = (points["whole"][..., 1].mean(axis=0) / table.cost_ref_usd).tolist()
         if "apgr" in found[0][0] and method != HELD:
             at = SHARES.index(0.42)
-            for measure in ("apgr", "cpt50", "cpt80"):
+            for measure in MEASURES:
                 row[measure] = interval([cells[name, method, at, s][measure] for s in seeds])
         rows.append(row)
     nulls: dict[str, list[tuple[float, float]]] = {}
@@ -295,7 +349,7 @@ def report(results: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield f"| spend saved at 95% of that quality, % | whole run ({goal[0]}) | second half ({goal[1]}) | seeds |"
         yield "|---|---|---|---|"
         for row in result["methods"]:
-            if row["method"] != HELD:
+            if "saved_whole" in row and row["method"] != HELD:
                 label = f"**{row['method']}**" if row["method"] == OURS else row["method"]
                 yield f"| {label} | {_text(row['saved_whole'])} | {_text(row['saved_half'])} | {row['seeds']} |"
         for label, (whole, half) in result["nulls"].items():
@@ -317,11 +371,7 @@ def report(results: Sequence[dict[str, Any]]) -> Iterator[str]:
             yield "\n| second half | APGR (.63) | CPT(50%) | CPT(80%) |\n|---|---|---|---|"
             for row in result["methods"]:
                 if "apgr" in row:
-                    yield (
-                        f"| {row['method']} | "
-                        + " | ".join(_text(row[measure], 3) for measure in ("apgr", "cpt50", "cpt80"))
-                        + " |"
-                    )
+                    yield (f"| {row['method']} | " + " | ".join(_text(row[measure], 3) for measure in MEASURES) + " |")
 
 
 def _text(value: Interval, digits: int = 1) -> str:
@@ -336,8 +386,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--sets", nargs="+", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--seeds", type=int, default=20, help="for the default policy, ParetoBandit and the nulls")
-    parser.add_argument("--peer-seeds", type=int, default=5, help="for its variants and the slow peers")
+    parser.add_argument("--seeds", type=int, default=40, help="for the default policy and the nulls")
+    parser.add_argument(
+        "--peer-seeds", type=int, default=20, help="for ParetoBandit, LinUCB and what is paced in calls"
+    )
+    parser.add_argument("--variant-seeds", type=int, default=5, help="for variants of the default, and LinTS (slow)")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--cells", type=Path, default=ROOT / "results/frontier/cells.jsonl")
     parser.add_argument("--output", type=Path, help="write the report there as Markdown")
@@ -349,13 +402,15 @@ def main() -> None:
     runs = Cells(options.cells, ("set", "method", "place", "seed"))
     cells = runs.read()
     if not options.report_only:
+        seeds = {OURS: options.seeds, HELD: options.seeds}
+        seeds |= dict.fromkeys((PARETO, LINUCB, IN_CALLS, PARETO_IN_CALLS), options.peer_seeds)
         todo = [
             (name, method, place, seed)
             for method in options.methods
-            for seed in range(options.seeds if method in (OURS, HELD, PARETO) else options.peer_seeds)
+            for seed in range(seeds.get(method, options.variant_seeds))
             for name in options.sets
-            if not (method == TOLD and name == "GSM8K")  # it has one task
-            for place in range(1 if method == HELD else len(SHARES))
+            if applies(method, name)
+            for place in settings(method)
         ]
         cells = runs.completed(todo, partial(run, data), jobs=options.jobs)
     results = [summarise(data, name, cells, options.seeds) for name in options.sets]
