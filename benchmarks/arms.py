@@ -1,14 +1,15 @@
 """How regret grows with the number of arms: MMLU-Pro's twelve models and its seventeen further ones, K = 3, 10, 29.
 
-    python benchmarks/arms.py [--rounds 3000] [--seeds 20] [--jobs 1] [--output docs/results/arms.md] [--json]
+    python benchmarks/arms.py [--rounds 3000] [--seeds 60] [--jobs 1] [--output docs/results/arms.md] [--json]
 
 Each seed draws K of the 29 models and an order of the prompts; every policy then meets the same episode from a cold
 start, and sees the score of the arm it drew. Quality alone counts here (no cost weight), so that all arms compete.
 Regret is per round against the best in hindsight: one ridge regression per arm fitted to all scores of the episode,
 the highest predicted taken (in sample, so a little better than anyone could do). "growth" is mean regret at K = 29 over
-that at K = 3, with a bootstrap interval; "to disjoint" is the paired ratio of a policy's regret at K = 29 to that of
-disjoint LinUCB (Li et al. 2010: linear, one ridge per arm). Intervals are Student's t over seeds, 95%. Nulls: uniform,
-the context-free bandit, always the best arm in hindsight. Needs mmlu_pro.parquet and mmlu_pro_extra_models.parquet in
+that at K = 3; "of disjoint" is that growth as a share of disjoint LinUCB's (Li et al. 2010: linear, one ridge per arm).
+Both have a bootstrap interval over seeds, drawn alike for the two policies. "To disjoint" is the paired ratio of a
+policy's regret at K = 29 to disjoint LinUCB's. Intervals are Student's t over seeds, 95%. Nulls: uniform, the
+context-free bandit, always the best arm in hindsight. Needs mmlu_pro.parquet and mmlu_pro_extra_models.parquet in
 ARMWISE_DATA.
 
 "Nothing published" shares by price, size, context and family alone; the default also knows models' published MMLU.
@@ -38,6 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FILES = ("mmlu_pro.parquet", "mmlu_pro_extra_models.parquet")
 COLUMNS = ("prompt_id", "prompt", "task", "model", "score", "input_tokens", "output_tokens", "cost_est_usd")
 COUNTS = (3, 10, 29)
+RESAMPLES = 4_000
 DISJOINT = "LinUCB, linear, disjoint"
 UNPUBLISHED = {
     "kin": ["price", "size", "context", "family"],
@@ -107,11 +109,14 @@ def one(table: OutcomeTable, count: int, seed: int, rounds: int) -> dict[str, fl
     return {label: float(value) for label, value in found.items()}
 
 
-def growth(few: np.ndarray, many: np.ndarray, resamples: int = 4000) -> list[float]:
-    """Ratio of the means, with the ends of its 95% bootstrap interval over seeds."""
-    rng = np.random.default_rng(0)
-    ratios = [rng.choice(many, len(many)).mean() / rng.choice(few, len(few)).mean() for _ in range(resamples)]
-    return [float(many.mean() / few.mean()), *np.quantile(ratios, [0.025, 0.975]).tolist()]
+def growth(few: np.ndarray, many: np.ndarray, draws: np.ndarray) -> tuple[float, np.ndarray]:
+    """Mean regret at the most arms over that at the fewest, also in every draw of seeds [resamples, 2, seeds]."""
+    return float(many.mean() / few.mean()), many[draws[:, 1]].mean(axis=1) / few[draws[:, 0]].mean(axis=1)
+
+
+def between(ratio: float, resampled: np.ndarray) -> list[float]:
+    """A ratio, with the ends of its 95% bootstrap interval."""
+    return [ratio, *np.quantile(resampled, [0.025, 0.975]).tolist()]
 
 
 def measure(data: Path, rounds: int, seeds: int, jobs: int) -> dict[str, Any]:
@@ -121,16 +126,23 @@ def measure(data: Path, rounds: int, seeds: int, jobs: int) -> dict[str, Any]:
     by: dict[int, list[dict[str, float]]] = {count: [] for count in COUNTS}
     for (count, _), found in zip(cells, done, strict=True):
         by[count].append(found)
+    draws = np.random.default_rng(0).integers(seeds, size=(RESAMPLES, 2, seeds))
+    regret = {
+        label: {count: np.array([found[label] for found in by[count]]) for count in COUNTS}
+        for label in by[COUNTS[0]][0]
+    }
+    grown = {label: growth(values[COUNTS[0]], values[COUNTS[-1]], draws) for label, values in regret.items()}
     rows = []
-    for label in by[COUNTS[0]][0]:
-        values = {count: np.array([found[label] for found in by[count]]) for count in COUNTS}
-        disjoint = np.array([found[DISJOINT] for found in by[COUNTS[-1]]])
+    for label, values in regret.items():
+        ratio, resampled = grown[label]
+        disjoint, disjoint_resampled = grown[DISJOINT]
         rows.append(
             {
                 "policy": label,
                 "regret": {count: list(interval(values[count])) for count in COUNTS},
-                "growth": growth(values[COUNTS[0]], values[COUNTS[-1]]),
-                "to_disjoint": list(interval(values[COUNTS[-1]] / disjoint)),
+                "growth": between(ratio, resampled),
+                "of_disjoint": between(ratio / disjoint, resampled / disjoint_resampled),
+                "to_disjoint": list(interval(values[COUNTS[-1]] / regret[DISJOINT][COUNTS[-1]])),
             }
         )
     return {"prompts": len(table), "arms": len(table.models), "rounds": rounds, "seeds": seeds, "policies": rows}
@@ -140,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ARMWISE_DATA", ROOT / "../shared/data")))
     parser.add_argument("--rounds", type=int, default=3000)
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=60)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--output", type=Path, help="write the table there as Markdown")
     parser.add_argument("--json", action="store_true")
@@ -164,13 +176,20 @@ def report(found: dict[str, Any]) -> Iterator[str]:
     yield "Written by `python benchmarks/arms.py`, whose first lines say what each figure means. Regret a round is in"
     yield f"points of .001; {found['seeds']} seeds, {found['rounds']:,} of {found['prompts']:,} prompts; ± is a 95%"
     yield "interval.\n"
-    yield "| policy | " + " | ".join(f"K = {count}" for count in COUNTS) + " | growth | to disjoint, K = 29 |"
-    yield "|---" * (len(COUNTS) + 3) + "|"
+    yield (
+        "| policy | "
+        + " | ".join(f"K = {count}" for count in COUNTS)
+        + " | growth | of disjoint | to disjoint, K = 29 |"
+    )
+    yield "|---" * (len(COUNTS) + 4) + "|"
     for row in found["policies"]:
         regrets = " | ".join(f"{1e3 * mean:.1f} ± {1e3 * half:.1f}" for mean, half in row["regret"].values())
         ratio, half = row["to_disjoint"]
-        grown, low, high = row["growth"]
-        yield f"| {row['policy']} | {regrets} | {grown:.1f} ({low:.1f} to {high:.1f}) | {ratio:.3f} ± {half:.3f} |"
+        grown, of_disjoint = (
+            f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+            for digits, (mean, low, high) in ((1, row["growth"]), (2, row["of_disjoint"]))
+        )
+        yield f"| {row['policy']} | {regrets} | {grown} | {of_disjoint} | {ratio:.3f} ± {half:.3f} |"
 
 
 if __name__ == "__main__":

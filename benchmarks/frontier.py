@@ -53,7 +53,7 @@ from armwise.simulation.baselines import (
 from armwise.simulation.summary import Interval, interval
 from armwise.simulation.worlds import TableWorld
 from outcomes.cells import Cell, Cells, Key
-from outcomes.peers import mabwiser, pareto_bandit
+from outcomes.peers import lints, linucb, pareto_bandit
 from outcomes.tables import DATA, ROOT, TABLES, checked, shuffled, table_of
 
 GOALS = {"mmlu_pro": (60, 64), "routerbench": (60, 70), "MMLU": (60, 62), "GSM8K": (26, 29)}
@@ -68,7 +68,7 @@ CALLS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 FLOOR = 0.95
 MEASURES = ("apgr", "cpt50", "cpt80")
 OURS, TOLD, NAMELESS, HELD = "armwise", "armwise, told the task", "armwise, names hidden", "armwise, asked for 95%"
-PARETO, LINUCB, LINTS = "ParetoBandit", "LinUCB (mabwiser)", "LinTS (mabwiser)"
+PARETO, LINUCB, LINTS = "ParetoBandit", "LinUCB (mabwiser)", "LinTS (bayesianbandits)"
 IN_CALLS, PARETO_IN_CALLS = "armwise, paced in calls", "ParetoBandit, paced in calls"
 METHODS = (OURS, HELD, PARETO, NAMELESS, TOLD, LINUCB, LINTS, IN_CALLS, PARETO_IN_CALLS)
 
@@ -121,7 +121,8 @@ def run(data: Path, name: str, method: str, place: int, seed: int) -> dict[str, 
     elif method in (LINUCB, LINTS):
         corners = hull(table)
         slope = (corners.quality[-1] - corners.quality[-2]) / (corners.spend_usd[-1] - corners.spend_usd[-2])
-        arm = mabwiser(table, method.partition(" ")[0], STEEPNESS[place] * float(slope), seed)
+        peer = linucb if method == LINUCB else lints
+        arm = peer(table, STEEPNESS[place] * float(slope), seed)
     else:
         arm, extra = armwise(table, method, place, seed)
     every = np.arange(len(table))
@@ -387,10 +388,8 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", type=int, default=40, help="for the default policy and the nulls")
-    parser.add_argument(
-        "--peer-seeds", type=int, default=20, help="for ParetoBandit, LinUCB and what is paced in calls"
-    )
-    parser.add_argument("--variant-seeds", type=int, default=5, help="for variants of the default, and LinTS (slow)")
+    parser.add_argument("--peer-seeds", type=int, default=20, help="for the peers and what is paced in calls")
+    parser.add_argument("--variant-seeds", type=int, default=5, help="for variants of the default")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--cells", type=Path, default=ROOT / "results/frontier/cells.jsonl")
     parser.add_argument("--output", type=Path, help="write the report there as Markdown")
@@ -403,7 +402,7 @@ def main() -> None:
     cells = runs.read()
     if not options.report_only:
         seeds = {OURS: options.seeds, HELD: options.seeds}
-        seeds |= dict.fromkeys((PARETO, LINUCB, IN_CALLS, PARETO_IN_CALLS), options.peer_seeds)
+        seeds |= dict.fromkeys((PARETO, LINUCB, LINTS, IN_CALLS, PARETO_IN_CALLS), options.peer_seeds)
         todo = [
             (name, method, place, seed)
             for method in options.methods

@@ -48,11 +48,11 @@ def pareto_bandit(table: OutcomeTable, budget_usd: float, seed: int) -> Arms:
     return arm
 
 
-def mabwiser(table: OutcomeTable, kind: str, per_usd: float, seed: int) -> Arms:
-    """Disjoint ``LinUCB`` or ``LinTS`` of mabwiser; reward is quality less ``per_usd`` times the bill."""
+def linucb(table: OutcomeTable, per_usd: float, seed: int) -> Arms:
+    """Disjoint LinUCB of mabwiser; reward is quality less ``per_usd`` times the bill."""
     from mabwiser.mab import MAB, LearningPolicy
 
-    bandit = MAB(list(range(len(table.models))), getattr(LearningPolicy, kind)(alpha=ALPHA, l2_lambda=1.0), seed=seed)
+    bandit = MAB(list(range(len(table.models))), LearningPolicy.LinUCB(alpha=ALPHA, l2_lambda=1.0), seed=seed)
     reward = table.score - per_usd * table.cost_usd
     arms = len(table.models)
     arm = np.arange(len(table)) % arms  # it cannot predict before it has seen something of each
@@ -62,4 +62,21 @@ def mabwiser(table: OutcomeTable, kind: str, per_usd: float, seed: int) -> Arms:
         k = int(bandit.predict(vector))
         arm[t] = k
         bandit.partial_fit([k], [reward[t, k]], vector)
+    return arm
+
+
+def lints(table: OutcomeTable, per_usd: float, seed: int) -> Arms:
+    """Disjoint linear Thompson sampling of bayesianbandits, of the same reward, ridge and alpha as :func:`linucb`."""
+    from bayesianbandits import Arm, ContextualAgent, NormalRegressor, ThompsonSampling
+
+    precision = ALPHA**-2
+    arms = [Arm(k, learner=NormalRegressor(alpha=precision, beta=precision)) for k in range(len(table.models))]
+    agent = ContextualAgent(arms, ThompsonSampling(), random_seed=seed)
+    reward = table.score - per_usd * table.cost_usd
+    arm = np.zeros(len(table), dtype=np.int64)
+    for t in range(len(table)):
+        vector = table.vectors[t : t + 1]
+        (k,) = agent.pull(vector)
+        arm[t] = k
+        agent.select_for_update(k).update(vector, reward[t, k : k + 1])
     return arm
