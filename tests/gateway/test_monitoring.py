@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import time
+from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -18,6 +19,7 @@ from armwise.contracts import Budget
 from armwise.gateway import Gateway
 from armwise.gateway.journal import write_journal
 from armwise.gateway.tracing import Tracing
+from armwise.log.publish import published_directory
 from armwise.testing.simulator import Failures, ProviderSimulator
 
 
@@ -47,13 +49,26 @@ def test_metrics_add_up(served: Served, simulator: ProviderSimulator) -> None:
     assert found["armwise_attempts_total", ("small", "ok")] >= 5
     assert found["armwise_tokens_total", ("input", "small")] > 0
     assert found["armwise_in_flight", ()] == 0
-    assert found["armwise_log_healthy", ()] == 1
+    assert found["armwise_log_healthy", ()] == found["armwise_log_published", ()] == 1
     assert found["armwise_arm_in_use", ("large",)] == 1
     assert found["armwise_model_healthy", ("small",)] == 1
     assert found["armwise_request_duration_seconds_count", ("chat",)] == 6
     shares = [key for key in found if key[0] == "armwise_policy_share"]
     assert [set(labels) for _, labels in shares] == [{"serving", served.router.rollout()["serving"]}]
     assert found[shares[0]] == 1.0
+
+
+def test_a_log_that_cannot_be_published_is_told(serve: Serve, tmp_path: Path) -> None:
+    log = tmp_path / "log.duckdb"
+    published_directory(log).write_text("in the way")
+    served = serve(log=str(log), publish_every_s=0.02)
+    served.ask("What is 3 + 4?", model="small")
+    until = time.monotonic() + 20
+    while samples(served)["armwise_log_published", ()] == 1:
+        assert time.monotonic() < until
+    found = samples(served)
+    assert found["armwise_log_healthy", ()] == 1
+    assert found["armwise_log_lost", ()] == 0
 
 
 def test_budgets_policies_and_resumed_streams_are_told(serve: Serve, simulator: ProviderSimulator) -> None:

@@ -204,15 +204,17 @@ def test_publishing_from_a_thread(path: Path, directory: Path, rng: np.random.Ge
         while not stretches(directory) or stretches(directory)[-1].last < 40:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        assert log.publish_error is None
+        assert log.health.publish_error is None
         shutil.rmtree(directory)
         directory.write_text("in the way")
         log.append(make_decision(rng, 1))
-        while log.publish_error is None:
+        while log.health.publish_error is None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        assert "cannot publish the log" in log.publish_error
-        assert log.health.ok
+        health = log.health
+        assert health.publish_error is not None
+        assert "cannot publish the log" in health.publish_error
+        assert health.ok
 
 
 def test_memory_is_let_go_of_after_publishing_and_nothing_else_changes(tmp_path: Path) -> None:

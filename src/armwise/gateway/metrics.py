@@ -111,6 +111,7 @@ class _Readings(Collector):
         router, log = self._router, self._router.log_health
         yield _gauge("armwise_in_flight", "Requests under way", self._limits.in_flight)
         yield _gauge("armwise_log_healthy", "Whether the log can be written", float(log.ok))
+        yield _gauge("armwise_log_published", "Whether the log can be published", float(log.publish_error is None))
         yield _gauge("armwise_log_position", "Events in the log", log.position)
         yield _gauge("armwise_log_queued", "Events that are not on disk yet", log.queued)
         yield _gauge("armwise_log_lost", "Events that could not be kept", log.lost)

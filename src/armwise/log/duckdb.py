@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -124,13 +125,8 @@ class DuckDBLog(Reading):
 
     @property
     def health(self) -> LogHealth:
-        """How the writing goes."""
-        return self._writer.health
-
-    @property
-    def publish_error(self) -> str | None:
-        """Why the last periodic publishing failed; ``None`` when it did not."""
-        return self._publishing.error
+        """How the writing goes, and the publishing."""
+        return replace(self._writer.health, publish_error=self._publishing.error)
 
     def append(self, event: Event) -> int:
         """Queue an event and return its position. Does no I/O.

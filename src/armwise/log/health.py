@@ -37,3 +37,5 @@ class LogHealth:
     """Why the last write failed; ``None`` when it did not."""
     failing_since: float | None = None
     """Unix time, seconds, of the first failure of the present trouble."""
+    publish_error: str | None = None
+    """Why the last periodic publishing failed; ``None`` when it did not. No event is lost by it."""
