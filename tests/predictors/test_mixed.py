@@ -52,8 +52,9 @@ def test_the_traffic_chooses_between_the_beliefs() -> None:
 
 def test_a_weight_is_the_prior_times_the_likelihood_of_each_lesson_before_it() -> None:
     engine = made("a", "b", loose=0.3)
-    tight = SharedModel(D, spread=None)
-    loose = SharedModel(D, spread=None, slope_precision=2.0, kinship=0.7, common=0.55)
+    both = {"spread": None, "level_common": 0.78}
+    tight = SharedModel(D, slope_precision=4.35, kinship=0.913, common=0.905, **both)
+    loose = SharedModel(D, slope_precision=2.67, kinship=0.76, common=0.67, **both)
     for arm in arms("a", "b"):
         tight.add_arm(arm)
         loose.add_arm(arm)

@@ -28,11 +28,12 @@ class MixedModel:
     On most traffic arms of unlike ability differ in level, hardly in what they are good at: the *tight* belief holds
     their own slopes near nothing, and what it does not have to learn costs no exploration. On some (word problems of
     one kind, a strong arm and a weak one) the difference depends on the request, and a tight prior hides that for
-    thousands of lessons: the *loose* belief lets slopes go eight times as wide. Which of the two a service is like is
-    not known beforehand, so it is learned: a belief's weight is its prior probability times the likelihood that it
-    gave each lesson before it learned it (Bayesian model averaging; Hoeting et al. 1999). The likelihood of a lesson is
-    that of the normal belief about its score through the logistic link (MacKay 1992); a quality between 0 and 1 counts
-    as that share of a success. Lessons are of the drawn arms alone; that does not bias the weights, for what was drawn
+    thousands of lessons: the *loose* belief gives arms' own slopes more than four times the variance. Of what all arms
+    have in common both believe the same, lest the evidence be about that. Which of the two a service is like is not
+    known beforehand, so it is learned: a belief's weight is its prior probability times the likelihood that it gave
+    each lesson before it learned it (Bayesian model averaging; Hoeting et al. 1999). The likelihood of a lesson is that
+    of the normal belief about its score through the logistic link (MacKay 1992); a quality between 0 and 1 counts as
+    that share of a success. Lessons are of the drawn arms alone; that does not bias the weights, for what was drawn
     depends on earlier lessons only. The evidence of a lesson that is corrected later stays.
 
     ``posterior`` has the mixture's mean and variance, and takes it as normal. That the two differ in the level of all
@@ -43,7 +44,7 @@ class MixedModel:
         loose: prior probability of the loose belief; 0 < loose < 1.
         loose_precision, loose_kinship, loose_common: its ``slope_precision``, ``kinship`` and ``common``.
         slope_precision, kinship, common: those of the tight one.
-        intercept_precision, prior_quality, level_kinship, doubt, kin, forgetting: of both, see
+        intercept_precision, prior_quality, level_kinship, level_common, doubt, kin, forgetting: of both, see
             :class:`armwise.predictors.shared.SharedModel`.
         spread: deviation that every feature is brought to as contexts come; None takes them as they are.
 
@@ -58,15 +59,16 @@ class MixedModel:
         dimension: int,
         *,
         loose: float = 0.8,
-        loose_precision: float = 2.0,
-        loose_kinship: float = 0.7,
-        loose_common: float = 0.55,
-        slope_precision: float = 9.0,
+        loose_precision: float = 2.67,
+        loose_kinship: float = 0.76,
+        loose_common: float = 0.67,
+        slope_precision: float = 4.35,
         intercept_precision: float = 0.5,
         prior_quality: float = 0.82,
-        kinship: float = 0.82,
+        kinship: float = 0.913,
         level_kinship: float = 0.917,
-        common: float = 0.78,
+        common: float = 0.905,
+        level_common: float = 0.78,
         doubt: float = 2.5,
         kin: Iterable[str] = (ABILITY,),
         spread: float | None = 0.25,
@@ -78,6 +80,7 @@ class MixedModel:
             "intercept_precision": intercept_precision,
             "prior_quality": prior_quality,
             "level_kinship": level_kinship,
+            "level_common": level_common,
             "doubt": doubt,
             "kin": (kin,) if isinstance(kin, str) else tuple(kin),
             "forgetting": forgetting,

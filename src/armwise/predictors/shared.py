@@ -44,6 +44,7 @@ class SharedModel:
         level_kinship: the same of the intercepts. Where published ability is among the kin it is high: how good a model
             is on the whole is known far better beforehand than what it is good at.
         common: share of the kinship's variance that all arms have alike; the traits that an arm has split the rest.
+        level_common: the same of the intercepts; None is as ``common``.
         doubt: factor on the variance of an arm's own intercept where nothing is published of one of its models, so that
             a guess from size or price never keeps an arm from being tried.
         kin: kinds of traits to share by.
@@ -67,6 +68,7 @@ class SharedModel:
         kinship: float = 0.82,
         level_kinship: float = 0.917,
         common: float = 0.78,
+        level_common: float | None = None,
         doubt: float = 2.5,
         kin: Iterable[str] = (ABILITY,),
         spread: float | None = 0.25,
@@ -78,10 +80,12 @@ class SharedModel:
             raise BadInput(f"precisions must be positive, got {slope_precision} and {intercept_precision}")
         if not 0 < prior_quality < 1:
             raise BadInput(f"prior_quality must be between 0 and 1, both excluded, got {prior_quality}")
-        if not 0 <= kinship < 1 or not 0 <= level_kinship < 1 or not 0 < common <= 1:
+        if level_common is None:
+            level_common = common
+        if not 0 <= kinship < 1 or not 0 <= level_kinship < 1 or not 0 < common <= 1 or not 0 < level_common <= 1:
             raise BadInput(
-                f"kinship and level_kinship must be in [0, 1) and common in (0, 1], "
-                f"got {kinship}, {level_kinship} and {common}"
+                f"kinship and level_kinship must be in [0, 1), common and level_common in (0, 1], "
+                f"got {kinship}, {level_kinship}, {common} and {level_common}"
             )
         if not doubt > 0:
             raise BadInput(f"doubt must be positive, got {doubt}")
@@ -93,13 +97,15 @@ class SharedModel:
                 raise BadInput(unknown("kind of trait", kind, TRAITS))
         self.dimension = dimension
         self.slope_precision, self.intercept_precision = slope_precision, intercept_precision
-        self.prior_quality, self.common = prior_quality, common
+        self.prior_quality, self.common, self.level_common = prior_quality, common, level_common
         self.kinship, self.level_kinship, self.doubt = kinship, level_kinship, doubt
         self.kin, self.forgetting = kinds, forgetting
         self._variance = np.full(dimension, 1.0 / slope_precision)
         self._variance[0] = 1.0 / intercept_precision
         self._kinship = np.full(dimension, kinship)
         self._kinship[0] = level_kinship
+        self._common = np.full(dimension, common)
+        self._common[0] = level_common
         self._scale = Standardiser(dimension, spread)
         self._effects: list[str] = []
         self._loading = np.zeros((0, 0))
@@ -112,7 +118,8 @@ class SharedModel:
     @property
     def spec(self) -> Mapping[str, Any]:
         names = (
-            "dimension slope_precision intercept_precision prior_quality kinship level_kinship common doubt forgetting"
+            "dimension slope_precision intercept_precision prior_quality kinship level_kinship common level_common "
+            "doubt forgetting"
         )
         return {
             "engine": type(self).__name__,
@@ -146,7 +153,7 @@ class SharedModel:
         }
         particular = max(len(having) - 1, 1)
         for trait in having:
-            part = self.common if trait == COMMON else (1.0 - self.common) / particular
+            part = self._common if trait == COMMON else (1.0 - self._common) / particular
             self._effect(trait, self._kinship * part)
         share = 1.0 - self._kinship
         if ABILITY in self.kin and any(published(model) is None for model in arm.models):
