@@ -173,6 +173,7 @@ def test_an_arm_that_joins_leaves_the_others_as_they_were() -> None:
         ({"kinship": 1.0}, r"kinship and level_kinship must be in \[0, 1\)"),
         ({"level_kinship": 1.0}, r"kinship and level_kinship must be in \[0, 1\)"),
         ({"common": 0.0}, r"common in \(0, 1\]"),
+        ({"level_common": 1.5}, r"level_common in \(0, 1\], got .* and 1.5"),
         ({"slope_precision": 0}, "precisions must be positive"),
         ({"prior_quality": 1.0}, "between 0 and 1, both excluded"),
         ({"doubt": 0.0}, "doubt must be positive"),
@@ -250,3 +251,13 @@ def test_a_guess_is_doubted_more_than_what_is_published() -> None:
     ]
     assert known == told
     assert priced == sized == pytest.approx(2.5 * known)
+
+
+def test_levels_may_have_another_share_in_common_than_slopes() -> None:
+    engine = SharedModel(D, spread=None, intercept_precision=0.5, slope_precision=2.0, common=0.6, level_common=0.9)
+    engine.add_arm(Arm.of(Model("gpt-4", input_usd_per_mtok=1.0, output_usd_per_mtok=1.0)))
+    covariance = dict(zip(engine.effects, engine.state()["covariance"], strict=True))
+    assert covariance["common"][0, 0] == pytest.approx(0.9 * 0.917 / 0.5)
+    assert covariance["common"][1, 1] == pytest.approx(0.6 * 0.82 / 2.0)
+    assert covariance["ability"][0, 0] == pytest.approx(0.1 * 0.917 / 0.5)
+    assert covariance["ability"][1, 1] == pytest.approx(0.4 * 0.82 / 2.0)
