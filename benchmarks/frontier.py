@@ -76,10 +76,11 @@ METHODS = (OURS, HELD, PARETO, NAMELESS, TOLD, LINUCB, LINTS, IN_CALLS, PARETO_I
 # ---------------------------------------------------------------------------------------------- budgets
 
 
-def budgets(table: OutcomeTable) -> list[float]:
-    """USD per request."""
+def budget_usd(table: OutcomeTable, method: str, place: int) -> float:
+    """Of a request, on average."""
     corners = hull(table).spend_usd
-    return [float(corners[0] + share * (corners[-1] - corners[0])) for share in SHARES + BETWEEN]
+    share = (CALLS if in_calls(method) else SHARES + BETWEEN)[place]
+    return float(corners[0] + share * (corners[-1] - corners[0]))
 
 
 def settings(method: str) -> range:
@@ -117,7 +118,7 @@ def run(data: Path, name: str, method: str, place: int, seed: int) -> dict[str, 
         table = counted(table)
     extra: dict[str, float] = {}
     if method in (PARETO, PARETO_IN_CALLS):
-        arm = pareto_bandit(table, CALLS[place] if in_calls(method) else budgets(table)[place], seed)
+        arm = pareto_bandit(table, budget_usd(table, method, place), seed)
     elif method in (LINUCB, LINTS):
         corners = hull(table)
         slope = (corners.quality[-1] - corners.quality[-2]) / (corners.spend_usd[-1] - corners.spend_usd[-2])
@@ -144,8 +145,7 @@ def armwise(table: OutcomeTable, method: str, place: int, seed: int) -> tuple[np
     if method == HELD:
         objective = Objective.min_cost(quality_fraction=FLOOR, reference=models[table.best].name)
     else:
-        usd = CALLS[place] if in_calls(method) else budgets(table)[place]
-        objective = Objective.max_quality(spend_usd_per_request=usd)
+        objective = Objective.max_quality(spend_usd_per_request=budget_usd(table, method, place))
     gain = np.zeros((len(table), 2))
 
     def watch(t: int, decision: Decision) -> None:

@@ -30,10 +30,10 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(threads, "1")  # small matrices: more threads only wait for each other
 
 from off_policy.choices import ranking, thresholds  # noqa: E402 - numpy reads the two when it is imported
-from off_policy.coverage import coverage  # noqa: E402
-from off_policy.speed import speed  # noqa: E402
-from off_policy.streamed import stream  # noqa: E402
-from off_policy.worlds import World  # noqa: E402
+from off_policy.coverage import coverage  # noqa: E402 - as above
+from off_policy.speed import speed  # noqa: E402 - as above
+from off_policy.streamed import stream  # noqa: E402 - as above
+from off_policy.worlds import World  # noqa: E402 - as above
 
 ROWS = {"coverage": 10_000, "speed": 1_000_000, "stream": 10_000_000}
 

@@ -18,8 +18,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")  # one core is one core
 
 from armwise.simulation import OutcomeTable, parse_study, replay  # noqa: E402 - numpy reads the two when it is imported
-from armwise.simulation.sweep import run_cells  # noqa: E402
-from armwise.simulation.worlds import TableWorld  # noqa: E402
+from armwise.simulation.sweep import run_cells  # noqa: E402 - as above
+from armwise.simulation.worlds import TableWorld  # noqa: E402 - as above
 
 POLICIES = ("thompson", "squarecb", "epsilon", "linucb", "uniform")
 BUDGETS = [0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6]

@@ -94,7 +94,7 @@ class Decider:
 
     # ---------------------------------------------------------------------------- request + state -> decision
 
-    def decide(self, request: Request, context: Context, *, id: str, at: float, seed: int) -> Decision:  # noqa: A002
+    def decide(self, request: Request, context: Context, *, id: str, at: float, seed: int) -> Decision:  # noqa: A002 - as its field
         """Choose an arm. Changes nothing: hand the decision to :meth:`decided` if it is acted upon.
 
         Raises:

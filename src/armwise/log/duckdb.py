@@ -196,7 +196,8 @@ class DuckDBLog(Reading):
             if type(event) is Decision and event.id == decision_id:
                 return event
         found = self._lookup("decisions", "id", decision_id)
-        return found[0][1] if found and found[0][0] > self.pruned_to else None  # type: ignore[return-value]
+        known = found and found[0][0] > self.pruned_to
+        return found[0][1] if known else None  # type: ignore[return-value]  # of this table, a Decision
 
     def signals(self, decision_id: str, *, before: int | None = None) -> list[Signal]:
         """Signals of one decision in the order of the log, durable or not; of several with one key, the first.

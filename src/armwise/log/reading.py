@@ -106,7 +106,7 @@ class Reading(ABC):
     def decision(self, decision_id: str) -> Decision | None:
         """The decision of that id, or None."""
         found = self._lookup("decisions", "id", decision_id)
-        return found[0][1] if found else None  # type: ignore[return-value]
+        return found[0][1] if found else None  # type: ignore[return-value]  # of this table, a Decision
 
     def signals(self, decision_id: str, *, before: int | None = None) -> list[Signal]:
         """Signals of one decision in the order of the log; of several with one key, the first.

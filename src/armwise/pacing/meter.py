@@ -12,6 +12,7 @@ nothing while the policy still learns, which is when spending drifts.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 from armwise.contracts import Budget, State
 from armwise.pacing.account import Account
@@ -21,7 +22,7 @@ _MATTERS = math.log(2e-3)
 """Below it a whole allowance is worth no more than a fifth of a point of quality."""
 
 
-class Meter:
+class Meter(ABC):
     """What meters of means and of days share: the price.
 
     Precision is relative to what was spent before, so the *horizon*, over which a deviation is made good, grows with
@@ -53,13 +54,13 @@ class Meter:
 
     # ---------------------------------------------------------------------------- what it says; changes nothing
 
+    @abstractmethod
     def account(self, now: float) -> Account:
         """The account of the period: the day, or all there ever was."""
-        raise NotImplementedError
 
+    @abstractmethod
     def allowance(self, now: float) -> float:
         """What the next request may cost, in USD."""
-        raise NotImplementedError
 
     @property
     def binds(self) -> bool:
@@ -72,20 +73,20 @@ class Meter:
 
     # ---------------------------------------------------------------------------- what happens
 
+    @abstractmethod
     def decided(self, now: float, reserved_usd: float, expected_usd: float) -> None:
         """A request was decided: reserve what its arm is predicted to cost.
 
         The price moves by the mean cost over the draw, which varies less.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def billed(self, now: float, decided_at: float, usd: float, *, reserved: float, estimated: float) -> None:
         """Its bill came and takes the place of what was reserved, or estimated, or billed before."""
-        raise NotImplementedError
 
+    @abstractmethod
     def landed(self, decided_at: float, usd: float) -> None:
         """Its bill is not waited for any longer."""
-        raise NotImplementedError
 
     def _met(self, now: float) -> None:
         """One more request was seen."""
